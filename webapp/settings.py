@@ -1,0 +1,349 @@
+"""What the deployer decides, read from the environment once and frozen. Names every missing or wrong variable at once.
+
+`KEYSTEAD_PUBLIC_URL` is the only source of origin, relying-party id and links; the Host header never is. A secret never
+appears in a message or in a repr.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple, cast
+from urllib.parse import SplitResult, urlsplit
+
+Preview = Literal["everyone", "listed"] | int
+Network = IPv4Network | IPv6Network
+
+PREFIX = "KEYSTEAD_"
+SHORTEST_SECRET = 32
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
+_ADDRESS = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+HOW_TO_MAKE_ONE = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+
+
+class SettingsError(Exception):
+    """The environment does not make a deployment. The text names every variable at fault and how to mend it."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        lines = [f"  {name}\n      {text}" for name, text in self.problems.items()]
+        super().__init__("\n".join(["Keystead cannot start with these settings (environment variables):", *lines]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One field for each variable of `TABLE`, named like it, in lower case and without `KEYSTEAD_`."""
+
+    public_url: str
+    secret_keys: tuple[str, ...] = field(repr=False)
+    backend: str = field(repr=False)
+    mail: str = field(repr=False)
+    mail_from: str
+    name: str = "Keystead"
+    preview: Preview = "everyone"
+    phones: Literal["refused", "allowed"] = "refused"
+    trusted_proxies: tuple[Network, ...] = ()
+    attestation: Literal["none", "direct"] = "none"
+    port: int = 8000
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """The settings in this environment; SettingsError names all that is missing or wrong."""
+        values, problems = {}, {}
+        for setting in TABLE:
+            try:
+                values[setting.field] = setting.parse(_text(setting, environ))
+            except ValueError as wrong:
+                problems[setting.variable] = str(wrong)
+        if problems:
+            raise SettingsError(problems)
+        return cls(**values)  # type: ignore[arg-type]  # TABLE has one parser for each field; a test compares the two
+
+    @property
+    def origin(self) -> str:
+        """What a browser calls the origin of our pages: scheme, host, and a port only where it is not the usual one."""
+        return self.public_url.removesuffix(self.prefix)
+
+    @property
+    def rp_id(self) -> str:
+        """The relying-party id that keys are bound to: the host of our address."""
+        return urlsplit(self.public_url).hostname or ""
+
+    @property
+    def prefix(self) -> str:
+        """The path that we are mounted under, as in `/account-center`; empty at the root."""
+        return urlsplit(self.public_url).path
+
+    @property
+    def https(self) -> bool:
+        """Whether people reach us over TLS."""
+        return self.public_url.startswith("https:")
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach us, because it is for a look or for tests."""
+        return _local(self.rp_id)
+
+
+class Setting(NamedTuple):
+    """One row of the table of settings. `default` is None where the deployer must decide."""
+
+    variable: str
+    parse: Callable[[str], object]
+    default: str | None
+    example: str
+    meaning: str
+
+    @property
+    def field(self) -> str:
+        return self.variable.removeprefix(PREFIX).lower()
+
+
+def _text(setting: Setting, environ: Mapping[str, str]) -> str:
+    text = environ.get(setting.variable, "").strip()
+    if text:
+        return text
+    if setting.default is not None:
+        return setting.default
+    raise ValueError(f"is not set.{_mistyped(setting.variable, environ)} {setting.meaning} For example: {setting.example}")
+
+
+def _mistyped(variable: str, environ: Mapping[str, str]) -> str:
+    known = {setting.variable for setting in TABLE}
+    others = [name for name in environ if name.upper().startswith(PREFIX) and name not in known]
+    near = difflib.get_close_matches(variable, others, n=1, cutoff=0.8)
+    return f" ({near[0]} is set: is that a slip of the pen?)" if near else ""
+
+
+def _public_url(text: str) -> str:
+    """The address in one spelling: lower case, punycode, no usual port, no slash at the end."""
+    parts = _split(text)
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise ValueError("must begin with https:// (or with http://localhost, for a look at it).")
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise ValueError("must not contain a username or password.")
+    if "?" in text or "#" in text:
+        raise ValueError("must end with the path: no ? and no # in it.")
+    host = _host(parts.hostname or "")
+    if parts.scheme == "http" and not _local(host):
+        raise ValueError(f"must be https: browsers offer security keys to https://{host} but not to http://{host}.")
+    path = parts.path.rstrip("/")
+    if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ValueError("has a path that is not plain: use letters, digits, - . _ ~ between single slashes.")
+    port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{path}"
+
+
+def _host(text: str) -> str:
+    if not text:
+        raise ValueError("names no host.")
+    if _is_address(text):
+        raise ValueError(
+            f"must name a host, not the address {text}: browsers bind a security key to a domain. "
+            "Use https://your.domain, or http://localhost:8000 for a look at it."
+        )
+    if not text.isascii():
+        text = _punycode(text)
+    if len(text) > 253 or not _HOST.fullmatch(text):
+        raise ValueError("names a host that cannot be one: letters, digits and - between single dots.")
+    return text
+
+
+def _punycode(text: str) -> str:
+    """As browsers write it (UTS 46), so that it equals the origin that they sign."""
+    import idna  # its tables are large, and few hosts need them
+
+    try:
+        return idna.encode(text, uts46=True).decode()
+    except idna.IDNAError as wrong:
+        raise ValueError(f"names a host that cannot be one: {wrong}.") from None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        # Browsers read 127.1 and 2130706433 as addresses too: a last label of digits is never a domain (URL Standard §3.5).
+        return host.rpartition(".")[2].isdecimal()
+    return True
+
+
+def _local(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of an address. The text of a ValueError never repeats the address, which may hold a password."""
+    if re.search(r"[\s\\\x00-\x1f\x7f]", text):
+        raise ValueError("must not contain blanks or backslashes.")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not an address: look at its [ ] and at its port, 1 to 65535.") from None
+    if parts.port == 0:
+        raise ValueError("has port 0; ports go from 1 to 65535.")
+    return parts
+
+
+def _secret_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys:
+        raise ValueError(f"holds no secret. {HOW_TO_MAKE_ONE}")
+    for number, key in enumerate(keys, 1):
+        which = f"secret {number} of {len(keys)}" if len(keys) > 1 else "the secret"
+        if len(key) < SHORTEST_SECRET:
+            raise ValueError(f"{which} has {len(key)} characters; at least {SHORTEST_SECRET} are needed. {HOW_TO_MAKE_ONE}")
+        if len(set(key)) < 10:
+            raise ValueError(f"{which} repeats the same few characters, and could be guessed. {HOW_TO_MAKE_ONE}")
+    return keys
+
+
+def _backend(text: str) -> str:
+    parts = _split(text)
+    if not parts.scheme or "://" not in text:
+        raise ValueError("must be an address such as file:///var/lib/keystead/keystead.db or mongodb://host/keystead.")
+    if parts.scheme == "file" and (parts.netloc or not PurePosixPath(parts.path).name):
+        raise ValueError("must name a file with three slashes and its whole path: file:///var/lib/keystead/keystead.db")
+    return text
+
+
+def _mail(text: str) -> str:
+    parts = _split(text)
+    if parts.scheme == "outbox":
+        if parts.netloc or not parts.path.strip("/"):
+            raise ValueError("must name a folder with three slashes and its whole path: outbox:///var/lib/keystead/outbox")
+        return text
+    if parts.scheme not in ("smtp", "smtps"):
+        raise ValueError("must begin with smtp://, smtps:// or outbox:///")
+    if not parts.hostname:
+        raise ValueError("names no mail server: smtp://user:password@mail.example.com:587")
+    if (parts.username is None) != (parts.password is None):
+        raise ValueError("must give both a username and a password, or neither.")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(
+            "must end after host and port. In a password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, % as %25."
+        )
+    return text
+
+
+def _mail_from(text: str) -> str:
+    """An address with or without a name before it, as it can stand in a From line."""
+    name, address = parseaddr(text)
+    if not _ADDRESS.fullmatch(address) or not text.isprintable() or (name and "<" not in text):
+        raise ValueError("must be one e-mail address: keystead@example.com, or Example <keystead@example.com>.")
+    return text
+
+
+def _name(text: str) -> str:
+    if len(text) > 60 or not text.isprintable():
+        raise ValueError(
+            "must be at most 60 printable characters: it stands in titles, in mails and in the browser's own dialogs."
+        )
+    return text
+
+
+def _preview(text: str) -> Preview:
+    if text in ("everyone", "listed"):
+        return cast(Literal["everyone", "listed"], text)
+    found = re.fullmatch(r"([0-9]{1,3}) ?%", text)
+    if not found or int(found[1]) > 100:
+        raise ValueError("must be everyone, listed, or a percentage from 0% to 100%, such as 25%.")
+    return int(found[1])
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be {' or '.join(words)}.")
+        return text
+
+    return parse
+
+
+def _trusted_proxies(text: str) -> tuple[Network, ...]:
+    return tuple(_network(word) for word in re.split(r"[,\s]+", text) if word)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"must list addresses or networks, such as 10.0.0.5, 10.1.0.0/16: {text[:60]!r} is neither.") from None
+    raise ValueError(f"{text} is neither one address nor a whole network: did you mean {meant}?")
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise ValueError("must be a number from 1 to 65535.")
+    return int(text)
+
+
+TABLE = (
+    Setting(
+        "KEYSTEAD_PUBLIC_URL", _public_url, None, "https://account.example.com",
+        "The address that people type: the only source of links, of the origin, and of the domain that keys are bound to. "
+        "It may end with a path, as in `https://example.com/account-center`.",
+    ),
+    Setting(
+        "KEYSTEAD_SECRET_KEYS", _secret_keys, None, "one secret, or several with commas between",
+        f"Secrets of at least {SHORTEST_SECRET} characters. The first signs, all verify: to change them, put a new one in front, "
+        "and take the old one away a day later. `keystead secret` makes one.",
+    ),
+    Setting(
+        "KEYSTEAD_BACKEND", _backend, None, "file:///var/lib/keystead/keystead.db",
+        "Where records live: `file:///…` (one machine), `mongodb://…` or `mongodb+srv://…` (any number), or a plug-in's address.",
+    ),
+    Setting(
+        "KEYSTEAD_MAIL", _mail, None, "smtp://user:password@mail.example.com:587",
+        "How mail leaves: `smtp://…` (STARTTLS), `smtps://…` (TLS from the start), or `outbox:///folder` (files, for tests).",
+    ),
+    Setting(
+        "KEYSTEAD_MAIL_FROM", _mail_from, None, "Example <keystead@example.com>",
+        "Who mails are from.",
+    ),
+    Setting(
+        "KEYSTEAD_NAME", _name, "Keystead", "Example",
+        "What people see in titles and mails, and what their browser calls us when it asks for the key.",
+    ),
+    Setting(
+        "KEYSTEAD_PREVIEW", _preview, "everyone", "25%",
+        "Who is asked for a bound key at logon: `everyone`, `listed` (accounts listed by `keystead account preview`), "
+        "or those and a stable percentage of all, such as `25%`.",
+    ),
+    Setting(
+        "KEYSTEAD_PHONES", _one_of("refused", "allowed"), "refused", "allowed",
+        "Whether phones and tablets are offered the key step, or told that the key is used on a PC: `refused` or `allowed`.",
+    ),
+    Setting(
+        "KEYSTEAD_TRUSTED_PROXIES", _trusted_proxies, "", "10.0.0.0/8",
+        "Addresses or networks of proxies whose word about a visitor's address counts. None by default.",
+    ),
+    Setting(
+        "KEYSTEAD_ATTESTATION", _one_of("none", "direct"), "none", "direct",
+        "Whether keys are asked who made them: `none` or `direct`.",
+    ),
+    Setting(
+        "PORT", _port, "8000", "8000",
+        "The port to listen on.",
+    ),
+)  # fmt: skip
+"""Every setting there is, in the order of the README's table."""
+
+
+def markdown() -> str:
+    """The README's table of settings."""
+    rows = ["| Variable | Default | What it decides |", "|---|---|---|"]
+    for setting in TABLE:
+        default = "**must be set**" if setting.default is None else f"`{setting.default}`" if setting.default else ""
+        rows.append(f"| `{setting.variable}` | {default} | {setting.meaning} |")
+    return "\n".join(rows) + "\n"
