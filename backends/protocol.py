@@ -165,7 +165,7 @@ class Backend(Protocol):
     # events
 
     async def add_event(self, account_id: str, seal: Seal) -> Event:
-        """Append what `seal` makes of the account's newest event. `seal` may be called more than once; its last answer is stored."""
+        """Append what `seal` makes of the account's newest event. `seal` may be called again; its last answer is stored."""
 
     async def events_of(self, account_id: str, limit: int, before: int | None = None) -> list[Event]:
         """The newest `limit` events (of those whose `seq` is below `before`), by `seq` upwards."""

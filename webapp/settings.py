@@ -8,7 +8,8 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parseaddr
+from datetime import timedelta
+from email.utils import getaddresses
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, cast
@@ -19,6 +20,7 @@ Network = IPv4Network | IPv6Network
 
 PREFIX = "KEYSTEAD_"
 SHORTEST_SECRET = 32
+_WEEK, _HALF_DAY = timedelta(days=7), timedelta(hours=12)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
@@ -49,6 +51,8 @@ class Settings:
     phones: Literal["refused", "allowed"] = "refused"
     trusted_proxies: tuple[Network, ...] = ()
     attestation: Literal["none", "direct"] = "none"
+    session_lifetime: timedelta = _WEEK
+    session_idle: timedelta = _HALF_DAY
     port: int = 8000
 
     @classmethod
@@ -234,8 +238,8 @@ def _mail(text: str) -> str:
 
 def _mail_from(text: str) -> str:
     """An address with or without a name before it, as it can stand in a From line."""
-    name, address = parseaddr(text)
-    if not _ADDRESS.fullmatch(address) or not text.isprintable() or (name and "<" not in text):
+    found = getaddresses([text])
+    if len(found) != 1 or not _ADDRESS.fullmatch(found[0][1]) or not text.isprintable():
         raise ValueError("must be one e-mail address: keystead@example.com, or Example <keystead@example.com>.")
     return text
 
@@ -280,6 +284,13 @@ def _network(text: str) -> Network:
     except ValueError:
         raise ValueError(f"must list addresses or networks, such as 10.0.0.5, 10.1.0.0/16: {text[:60]!r} is neither.") from None
     raise ValueError(f"{text} is neither one address nor a whole network: did you mean {meant}?")
+
+
+def _duration(text: str) -> timedelta:
+    found = re.fullmatch(r"([1-9][0-9]{0,4}) ?([mhd])", text)
+    if not found:
+        raise ValueError("must be a number of minutes, hours or days, such as 30m, 12h or 7d.")
+    return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[found[2]]: int(found[1])})
 
 
 def _port(text: str) -> int:
@@ -331,6 +342,14 @@ TABLE = (
     Setting(
         "KEYSTEAD_ATTESTATION", _one_of("none", "direct"), "none", "direct",
         "Whether keys are asked who made them: `none` or `direct`.",
+    ),
+    Setting(
+        "KEYSTEAD_SESSION_LIFETIME", _duration, "7d", "30d",
+        "How long somebody stays logged on at the most: minutes, hours or days, such as `30m`, `12h` or `7d`.",
+    ),
+    Setting(
+        "KEYSTEAD_SESSION_IDLE", _duration, "12h", "30m",
+        "How long somebody stays logged on without doing anything.",
     ),
     Setting(
         "PORT", _port, "8000", "8000",

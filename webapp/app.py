@@ -1,0 +1,208 @@
+"""How it is all wired: the route table, the middleware, what a refusal looks like, start and stop.
+
+Knows everything, and is imported by nobody but the command line and the test kit.
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from backends import open_backend
+from backends.protocol import Unavailable
+from webapp import clock, guards, headers, pages, sessions
+from webapp.guards import View
+from webapp.limits import TooOften
+from webapp.mail import open_mailer
+from webapp.settings import Settings
+from webapp.state import Request
+from webapp.views import account, binding, logon
+
+SWEEP_EVERY = 600
+"""Seconds between two sweeps of what is expired; expiry itself never waits for the broom."""
+
+log = logging.getLogger("keystead")
+
+U2F = "/account/security/u2f"
+GET: list[tuple[str, View]] = [
+    ("/", account.root),
+    ("/logon", logon.show),
+    ("/logon/key", logon.key),
+    ("/account", account.show),
+    ("/account/security", account.security),
+    (U2F, binding.show),
+    (f"{U2F}/done", binding.done),
+    (f"{U2F}/row", binding.row),
+    (f"{U2F}/dialog", binding.dialog),
+    (U2F + "/keys/{key}/unbind", binding.confirm_unbind),
+]
+POST: list[tuple[str, View]] = [
+    ("/logon", logon.submit),
+    ("/logon/key/begin", logon.begin_key),
+    ("/logon/key/finish", logon.finish_key),
+    ("/logoff", logon.log_off),
+    (f"{U2F}/code", binding.send_code),
+    (f"{U2F}/verify", binding.verify),
+    (f"{U2F}/prove/begin", binding.begin_prove),
+    (f"{U2F}/prove/finish", binding.finish_prove),
+    (f"{U2F}/bind/begin", binding.begin_bind),
+    (f"{U2F}/bind/finish", binding.finish_bind),
+    (U2F + "/keys/{key}/name", binding.name_key),
+    (U2F + "/keys/{key}/unbind", binding.unbind),
+]
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The whole application for these settings; the backend is opened when it starts, and closed when it stops."""
+    return Starlette(
+        routes=[
+            *(Route(path, view, methods=["GET"], name=_name(view)) for path, view in GET),
+            *(Route(path, view, methods=["POST"], name=_name(view)) for path, view in POST),
+            Route("/healthz", _healthy, name="healthz"),
+            Route("/readyz", _ready, name="readyz"),
+            Mount("/static", StaticFiles(directory=pages.STATIC), name="static"),
+        ],
+        middleware=[
+            Middleware(headers.Headers, settings=settings),
+            Middleware(GZipMiddleware, minimum_size=500, compresslevel=5),
+            Middleware(sessions.Cookies, settings=settings),
+            Middleware(guards.SameOrigin, settings=settings, refusal=_cross_origin),
+            Middleware(guards.Supported, advice=_too_old),
+        ],
+        exception_handlers=_REFUSALS,
+        lifespan=lambda app: _lifespan(settings),
+    )
+
+
+def from_environ() -> Starlette:
+    """The application for the settings in the environment; what a server is pointed at."""
+    return create_app(Settings.from_environ(os.environ))
+
+
+@asynccontextmanager
+async def _lifespan(settings: Settings) -> AsyncIterator[dict[str, Any]]:
+    backend = await open_backend(settings.backend)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_sweep, backend.sweep)
+            yield {"settings": settings, "backend": backend, "mailer": open_mailer(settings)}
+            tasks.cancel_scope.cancel()
+    finally:
+        await backend.close()
+
+
+async def _sweep(sweep: Callable[[Any], Awaitable[int]]) -> None:
+    while True:
+        await anyio.sleep(SWEEP_EVERY)
+        try:
+            await sweep(clock.now())
+        except Unavailable as unavailable:
+            log.warning("not swept: %s", unavailable)
+
+
+async def _healthy(request: Request) -> Response:
+    """This process answers."""
+    return PlainTextResponse("ok\n")
+
+
+async def _ready(request: Request) -> Response:
+    """The backend answers."""
+    await request.state.backend.ready()
+    return PlainTextResponse("ok\n")
+
+
+async def _cross_origin(scope: Any, receive: Any, send: Any) -> None:
+    request = Request(scope, receive)
+    text = "This was not sent from a page of this site, so it was not done. Open the site by its usual address and try again."
+    await pages.refusal(request, 403, "Not from here", text)(scope, receive, send)
+
+
+async def _too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
+    await pages.page(Request(scope, receive), "browser.html", found=found)(scope, receive, send)
+
+
+async def _not_signed_in(request: Request, _: Exception) -> Response:
+    """To the logon, and back afterwards.
+
+    A page that htmx works on is loaded anew: its session may just have got a new cookie in another tab.
+    """
+    if pages.by_htmx(request):
+        return Response(None, 200, {"hx-refresh": "true"})
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return pages.go(request, "logon.show", {"next": wanted} if request.method == "GET" else {"notice": "ended"})
+
+
+async def _key_owed(request: Request, _: Exception) -> Response:
+    return pages.go(request, "logon.key")
+
+
+async def _already_signed_in(request: Request, _: Exception) -> Response:
+    return pages.go(request, "account.show")
+
+
+async def _not_proven(request: Request, _: Exception) -> Response:
+    """To the step that gives the proof."""
+    return pages.go(request, "binding.show")
+
+
+async def _bad_form(request: Request, bad: Any) -> Response:
+    return pages.refusal(request, bad.status, "That could not be read", bad.text)
+
+
+async def _too_often(request: Request, often: Any) -> Response:
+    minutes = -(-often.seconds // 60)
+    wait = f"Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again. Nothing is lost."
+    return pages.refusal(request, 429, "Too many attempts", wait, headers={"retry-after": str(often.seconds)})
+
+
+async def _unavailable(request: Request, unavailable: Exception) -> Response:
+    log.error("backend unavailable: %s", unavailable)
+    text = "The place where accounts are kept does not answer at the moment. Nothing was changed. Try again in a few seconds."
+    return pages.refusal(request, 503, "Back in a moment", text, headers={"retry-after": "5"})
+
+
+async def _http(request: Request, refused: Any) -> Response:
+    titles = {
+        404: ("There is no such page", "Check the address, or go to your account."),
+        405: ("Not this way", "That address is part of a form."),
+    }
+    title, text = titles.get(refused.status_code, ("That did not work", "The request could not be understood."))
+    link = (pages.url(request, "account.show"), "Go to your account")
+    return pages.refusal(request, refused.status_code, title, text, link=link, headers=refused.headers)
+
+
+async def _our_fault(request: Request, _: Exception) -> Response:
+    """We are wrong. Starlette raises the error again, so that the server logs its traceback; the id joins the two."""
+    incident = secrets.token_hex(4)
+    log.error("incident %s", incident)
+    text = "Something went wrong on our side. If it happens again, tell whoever runs this site the number below."
+    return pages.refusal(request, 500, "Our mistake", text, incident=incident, headers=headers.secure(request.state.settings))
+
+
+_REFUSALS: dict[Any, Any] = {
+    guards.NotSignedIn: _not_signed_in,
+    guards.KeyOwed: _key_owed,
+    guards.AlreadySignedIn: _already_signed_in,
+    guards.NotProven: _not_proven,
+    guards.BadForm: _bad_form,
+    TooOften: _too_often,
+    Unavailable: _unavailable,
+    HTTPException: _http,
+    Exception: _our_fault,
+}
+
+
+def _name(view: View) -> str:
+    """Routes are named as their views: `binding.finish_bind`."""
+    return f"{view.__module__.rpartition('.')[2]}.{view.__name__}"

@@ -1,0 +1,200 @@
+"""Ceremonies from begin to finish: a challenge that is ours, answered once, and what to tell a person whose ceremony failed.
+
+Beginning writes nothing: the challenge travels in a signed token together with its purpose, its session and its end. Finishing
+spends the token in the backend before it looks at the answer, so that one challenge is judged once, also across processes.
+Never says why to an attacker: reasons go to the log, words to the person.
+"""
+
+import hashlib
+import logging
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Literal
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from backends.records import SecurityKey
+from webapp import clock, webauthn
+from webapp.guards import HalfSignedIn, Proven, SignedIn
+from webapp.settings import Settings
+from webapp.state import Request
+from webapp.webauthn import BoundKey, NotYours, Rejected, RelyingParty
+
+LIFETIME = timedelta(minutes=5)
+"""How long a ceremony may be answered (WebAuthn L3 §15.1 recommends 5 to 10 minutes)."""
+TIMEOUT = timedelta(minutes=2)
+"""How long the browser waits for a touch."""
+
+Purpose = Literal["bind", "logon", "prove"]
+log = logging.getLogger("keystead.ceremonies")
+
+
+@dataclass(frozen=True, slots=True)
+class Ceremony:
+    """What a ceremony form carries: the kind, the WebAuthn JSON options, and our signed state."""
+
+    kind: Literal["create", "get"]
+    options: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What to tell somebody whose ceremony failed; `again` where trying again makes sense."""
+
+    title: str
+    text: str
+    again: bool = True
+
+
+class Failed(Exception):
+    """The ceremony did not end well; `failure` says it in words, `suspect` is the key whose counter went back."""
+
+    def __init__(self, failure: Failure, suspect: SecurityKey | None = None) -> None:
+        self.failure, self.suspect = failure, suspect
+
+
+CANCELLED = Failure("Cancelled", "No key was touched: the request was cancelled, or the key did not answer. Nothing has changed.")
+NO_KEY = Failure(
+    "Cancelled",
+    "No key of yours answered. The request was cancelled, or the key that you touched is not one of those bound to this account.",
+)
+TIMED_OUT = Failure("That took too long", "The browser waits two minutes for a touch. Have the key at hand, then try again.")
+ALREADY_BOUND = Failure(
+    "This key is already bound",
+    "This key is bound to your account already. To bind another one, take this one out and insert the other.",
+)
+TAKEN = Failure("This key cannot be bound", "This key is already bound to an account. Use another key.")
+NOT_YOURS = Failure(
+    "Not one of your keys", "That key is not bound to this account. Take it out, insert a key that is bound, and try again."
+)
+INSECURE = Failure(
+    "This address cannot use keys",
+    "Browsers use security keys only on secure pages of the right address. Open this site by its usual https:// address.",
+    False,
+)
+UNSUPPORTED = Failure(
+    "This browser cannot do that",
+    "This browser, or the key you inserted, cannot do what is needed. Use Chrome or Firefox on a PC, and a U2F or FIDO2 key.",
+)
+RUNNING = Failure(
+    "Already waiting for a key",
+    "Another request for your key is still open, perhaps in another tab. Close or cancel it, then try again.",
+)
+STALE = Failure("This request is over", "It was answered already, or too much time has passed. Begin afresh.")
+REFUSED = Failure("The key's answer was not accepted", "What arrived could not be verified. Nothing has changed. Try again.")
+CLONE = Failure(
+    "This key was refused",
+    "It may have been copied: its counter went back. Use another of your keys, and tell whoever runs this site about it.",
+)
+UNKNOWN = Failure("That did not work", "The browser could not use the key. Take it out, insert it again, and try again.")
+
+_BY_NAME = {
+    "NotAllowedError": CANCELLED,
+    "AbortError": CANCELLED,
+    "TimeoutError": TIMED_OUT,
+    "InvalidStateError": ALREADY_BOUND,
+    "SecurityError": INSECURE,
+    "NotSupportedError": UNSUPPORTED,
+    "ConstraintError": UNSUPPORTED,
+    "OperationError": RUNNING,
+}
+
+
+def begin_bind(request: Request, who: Proven) -> Ceremony:
+    """A ceremony that makes a new credential; the keys that are bound already are excluded."""
+    challenge = secrets.token_bytes(32)
+    rp = relying_party(request.state.settings)
+    options = webauthn.creation_options(rp, challenge=challenge, account=who.account, keys=who.keys, timeout=TIMEOUT)
+    return Ceremony("create", options, _token(request, "bind", who, challenge))
+
+
+def begin_use(request: Request, purpose: Literal["logon", "prove"], who: SignedIn | HalfSignedIn) -> Ceremony:
+    """A ceremony that one of the account's keys can answer."""
+    challenge = secrets.token_bytes(32)
+    options = webauthn.request_options(relying_party(request.state.settings), challenge=challenge, keys=who.keys, timeout=TIMEOUT)
+    return Ceremony("get", options, _token(request, purpose, who, challenge))
+
+
+async def finish_bind(request: Request, form: Mapping[str, str], who: Proven) -> BoundKey:
+    """The key that answered. Failed otherwise."""
+    challenge = await _spend(request, form, "bind", who)
+    try:
+        return webauthn.verify_bind(form.get("credential", ""), challenge=challenge, rp=relying_party(request.state.settings))
+    except Rejected as rejected:
+        raise _refused(rejected, who) from rejected
+
+
+async def finish_use(
+    request: Request, form: Mapping[str, str], purpose: Literal["logon", "prove"], who: SignedIn | HalfSignedIn
+) -> SecurityKey:
+    """The key that answered, its counter and time of use put down. Failed otherwise."""
+    challenge = await _spend(request, form, purpose, who)
+    rp = relying_party(request.state.settings)
+    try:
+        used = webauthn.verify_use(
+            form.get("credential", ""), challenge=challenge, rp=rp, account_id=who.account.id, keys=who.keys
+        )
+    except Rejected as rejected:
+        raise _refused(rejected, who) from rejected
+    key = next(key for key in who.keys if key.id == used.id)
+    if not await request.state.backend.record_use(used.id, used.sign_count, clock.now()):
+        log.warning("counter not above the stored one: account=%s", who.account.id)
+        raise Failed(CLONE, suspect=key)
+    return key
+
+
+@cache
+def relying_party(settings: Settings) -> RelyingParty:
+    """Who we are to the browser; only the public URL says."""
+    return RelyingParty(id=settings.rp_id, name=settings.name, origin=settings.origin, attestation=settings.attestation)
+
+
+async def _spend(request: Request, form: Mapping[str, str], purpose: Purpose, who: SignedIn | HalfSignedIn) -> bytes:
+    """The challenge of the form's ceremony, now spent.
+
+    Failed if the browser gave no answer, or if the ceremony is not ours, not of this session and purpose, over, or spent before.
+    """
+    if not form.get("credential"):
+        raise Failed(_unanswered(purpose, form.get("failure", "")))
+    try:
+        token = form.get("ceremony", "")
+        text, signed_purpose, session_id, ends_ms = _serializer(request.state.settings.secret_keys).loads(token)
+    except (BadData, ValueError, TypeError):
+        log.warning("ceremony token not ours: account=%s", who.account.id)
+        raise Failed(STALE) from None
+    ends_at = datetime.fromtimestamp(ends_ms / 1000, UTC)
+    if (signed_purpose, session_id) != (purpose, who.session.id) or ends_at <= clock.now():
+        raise Failed(STALE)
+    if not await request.state.backend.spend_once(f"ceremony {text}", ends_at):
+        raise Failed(STALE)
+    return urlsafe_b64decode(text)
+
+
+def _unanswered(purpose: Purpose, name: str) -> Failure:
+    """What the browser's DOMException means here (WebAuthn L3 §5.1.3 and §5.1.4.1)."""
+    if purpose != "bind" and name in ("NotAllowedError", "InvalidStateError"):
+        return NO_KEY if name == "NotAllowedError" else NOT_YOURS
+    return _BY_NAME.get(name, UNKNOWN)
+
+
+def _refused(rejected: Rejected, who: SignedIn | HalfSignedIn) -> Failed:
+    log.warning("answer rejected: account=%s reason=%s", who.account.id, rejected.reason)
+    return Failed(NOT_YOURS if isinstance(rejected, NotYours) else REFUSED)
+
+
+def _token(request: Request, purpose: Purpose, who: SignedIn | HalfSignedIn, challenge: bytes) -> str:
+    ends_at = clock.now() + LIFETIME
+    text = urlsafe_b64encode(challenge).decode()
+    state = [text, purpose, who.session.id, round(ends_at.timestamp() * 1000)]
+    return str(_serializer(request.state.settings.secret_keys).dumps(state))
+
+
+@cache
+def _serializer(keys: tuple[str, ...]) -> URLSafeSerializer:
+    """The first of our keys signs, every one verifies; itsdangerous wants the newest last."""
+    return URLSafeSerializer(list(reversed(keys)), salt="keystead.ceremony", signer_kwargs={"digest_method": hashlib.sha256})

@@ -1,0 +1,46 @@
+"""What happened on an account, for the person and for the deployer. Events are only added, and each is sealed to the one before.
+
+The seal is an HMAC by a key of ours over the event and the seal before it, so that whoever can write to the backend but has
+no key cannot change, remove or reorder what happened without it showing.
+"""
+
+import hashlib
+import hmac
+from dataclasses import replace
+from typing import Literal
+
+from backends.records import Event
+from webapp import browsers, clock, limits
+from webapp.state import Request
+
+Kind = Literal[
+    "logged on", "key bound", "key unbound", "key renamed", "key refused", "clone suspected", "proof given", "logged off"
+]
+
+
+async def add(request: Request, account_id: str, kind: Kind, detail: str = "") -> Event:
+    """Put down that this happened now, at this request's address and browser."""
+    event = Event(
+        account_id=account_id,
+        seq=0,
+        kind=kind,
+        at=clock.now(),
+        address=limits.address(request),
+        browser=str(browsers.parse(request.headers.get("user-agent", ""))),
+        detail=detail,
+        mac=b"",
+    )
+    key = request.state.settings.secret_keys[0]
+    return await request.state.backend.add_event(account_id, lambda last: sealed(event, last, key))
+
+
+def sealed(event: Event, last: Event | None, key: str) -> Event:
+    """The event in its place after `last`, sealed."""
+    placed = replace(event, seq=last.seq + 1 if last else 1)
+    return replace(placed, mac=_mac(placed, last.mac if last else b"", key))
+
+
+def _mac(event: Event, before: bytes, key: str) -> bytes:
+    fields = (event.account_id, str(event.seq), event.kind, event.at.isoformat(), event.address, event.browser, event.detail)
+    text = "".join(f"{len(field)}:{field}" for field in ("keystead event", before.hex(), *fields))
+    return hmac.digest(key.encode(), text.encode(), hashlib.sha256)

@@ -1,0 +1,179 @@
+"""HTML out: a page, or the one panel of it that htmx asked for. The only place that knows whether htmx asked. Never trusts
+markup.
+"""
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2.runtime import Context
+from starlette.background import BackgroundTask
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from backends.records import SecurityKey
+from webapp import browsers
+from webapp.state import Request
+
+_here = Path(__file__).parent
+_rooms = _here if (_here / "templates").is_dir() else _here.parent
+STATIC = _rooms / "static"
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
+    """The whole page."""
+    return HTMLResponse(_render(request, template, context), status, {"vary": "HX-Request"})
+
+
+def panel(
+    request: Request, template: str, panel: str, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+) -> Response:
+    """The panel if htmx asked, the page that holds it otherwise."""
+    name = panel if by_htmx(request) else template
+    return HTMLResponse(_render(request, name, context), status, {"vary": "HX-Request", **(headers or {})})
+
+
+def go(
+    request: Request, route: str, query: Mapping[str, str] | None = None, task: BackgroundTask | None = None, **params: str
+) -> Response:
+    """On to another page of ours, by its route's name."""
+    path = url(request, route, **params)
+    return go_to(request, f"{path}?{urlencode(query)}" if query else path, task)
+
+
+def go_to(request: Request, path: str, task: BackgroundTask | None = None) -> Response:
+    """On to another page, by a path that is known to be ours."""
+    if by_htmx(request):
+        return Response(None, 200, {"hx-redirect": path, "vary": "HX-Request"}, background=task)
+    return RedirectResponse(path, 303, {"vary": "HX-Request"}, background=task)
+
+
+def refusal(
+    request: Request,
+    status: int,
+    title: str,
+    text: str,
+    *,
+    link: tuple[str, str] | None = None,
+    incident: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """No, and why, and what to do.
+
+    Where htmx asked, the words go to the place that every page has for them, and the panel stays as it is.
+    """
+    place = {"hx-retarget": "#refusal", "hx-reswap": "outerHTML"} if by_htmx(request) else {}
+    context = {"title": title, "text": text, "link": link, "incident": incident}
+    return panel(request, "refused.html", "_refusal.html", status, {**place, **(headers or {})}, **context)
+
+
+def by_htmx(request: Request) -> bool:
+    """Whether htmx asks, so that a panel is enough."""
+    return request.headers.get("hx-request") == "true"
+
+
+def url(request: Request, route: str, **params: str) -> str:
+    """The path of a route, with the prefix that we are served under. Never the Host header."""
+    return request.state.settings.prefix + str(request.app.url_path_for(route, **params))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A security key as a page shows it; `slug` is its credential id in base64url."""
+
+    slug: str
+    name: str
+    bound_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What to tell somebody about the browser in front of them, before a key is asked for."""
+
+    phone: bool
+    no_webauthn: str | None
+
+
+def keys(records: Iterable[SecurityKey]) -> list[Key]:
+    """The keys as a page shows them."""
+    return [Key(slug(key.id), key.name, key.bound_at, key.used_at) for key in records]
+
+
+def slug(key_id: bytes) -> str:
+    """The credential id in an address."""
+    return urlsafe_b64encode(key_id).decode().rstrip("=")
+
+
+def named_by(slug: str, records: Iterable[SecurityKey]) -> SecurityKey | None:
+    """The key that an address names, if it is one of these."""
+    try:
+        key_id = urlsafe_b64decode(slug + "=" * (-len(slug) % 4))
+    except ValueError:
+        return None
+    return next((key for key in records if key.id == key_id), None)
+
+
+def device(request: Request) -> Device:
+    """What the browser says of itself; phones count only where the deployer has not allowed them."""
+    browser = browsers.parse(request.headers.get("user-agent", ""))
+    return Device(browser.phone and request.state.settings.phones == "refused", browser.no_webauthn)
+
+
+def words(template: str, **context: Any) -> str:
+    """The text of a mail: templates under `templates/mail`, which know nothing of a request."""
+    return environment().get_template(f"mail/{template}").render(context)
+
+
+def masked(email: str) -> str:
+    """Enough of an address to recognise one's own: `a•••e@example.com`."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}•••{local[-1:] if len(local) > 2 else ''}@{domain}"
+
+
+def when(moment: datetime) -> str:
+    """A moment as people write it."""
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+@cache
+def environment() -> Environment:
+    """Jinja as we use it: strict about missing values, always escaping."""
+    found = Environment(
+        loader=FileSystemLoader(_rooms / "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        auto_reload=False,
+    )
+    found.trim_blocks = found.lstrip_blocks = True
+    found.filters.update(masked=masked, when=when)
+    found.globals.update(url=_url, static=_static)
+    return found
+
+
+def _render(request: Request, template: str, context: dict[str, Any]) -> str:
+    here = getattr(request.scope.get("route"), "name", "")
+    common = {"name": request.state.settings.name, "here": here, "account": None, "notice": None}
+    return environment().get_template(template).render(common | context, request=request)
+
+
+@pass_context
+def _url(context: Context, route: str, **params: str) -> str:
+    return url(context["request"], route, **params)
+
+
+@pass_context
+def _static(context: Context, file: str) -> str:
+    return f"{url(context['request'], 'static', path=file)}?{_digest(file)}"
+
+
+@cache
+def _digest(file: str) -> str:
+    """Part of the address, so that a browser may keep the file for a year and still gets the next version at once."""
+    return hashlib.sha256((STATIC / file).read_bytes()).hexdigest()[:12]

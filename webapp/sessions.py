@@ -1,0 +1,148 @@
+"""Where somebody is logged on: a signed cookie on their side, a record on ours. Never trusts the cookie for more than its token.
+
+The token is 256 random bits; the record is kept under its SHA-256. Every step up (password, proof, key, bind, unbind) makes a
+new token, so that a token seen or planted before is worth nothing after (CWE-384). A session that was ended cannot be stepped
+up: the record is replaced only if it is still there.
+"""
+
+import hashlib
+import secrets
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cache
+
+from itsdangerous import BadSignature, Signer
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backends.records import Account, Proof, Session, Stage
+from webapp import browsers, clock, limits
+from webapp.settings import Settings
+from webapp.state import Request
+
+HALF_LIFETIME = timedelta(minutes=10)
+"""How long a half signed in session may owe its key."""
+PROOF_LIFETIME = timedelta(minutes=10)
+SEEN_EVERY = timedelta(minutes=1)
+"""How exact `seen_at` is: writing it on every request would cost a commit each."""
+
+
+async def find(request: Request) -> Session | None:
+    """The live session that this request's cookie belongs to; it counts as seen now."""
+    token = _token(request)
+    if token is None:
+        return None
+    now = clock.now()
+    session = await request.state.backend.session(_hash(token), now)
+    if session is None or session.stage == "half" or now - session.seen_at < SEEN_EVERY:
+        return session
+    session = replace(session, seen_at=now, expires_at=_expiry(request.state.settings, session.begun_at, now))
+    return session if await request.state.backend.record_seen(session.token_hash, now, session.expires_at) else None
+
+
+async def begin(request: Request, account: Account) -> Session:
+    """A new half signed in session; what it replaces in this browser is ended."""
+    await end(request)
+    now = clock.now()
+    token = secrets.token_urlsafe(32)
+    session = Session(
+        id=secrets.token_urlsafe(16),
+        token_hash=_hash(token),
+        account_id=account.id,
+        stage="half",
+        begun_at=now,
+        seen_at=now,
+        expires_at=now + HALF_LIFETIME,
+        address=limits.address(request),
+        browser=str(browsers.parse(request.headers.get("user-agent", ""))),
+    )
+    await request.state.backend.put_session(session)
+    request.state.fresh_token = token
+    return session
+
+
+async def step_up(request: Request, session: Session, *, stage: Stage = "full", proof: Proof | None = None) -> Session | None:
+    """The session under a new token and with this proof, if one is given; None if it was ended meanwhile."""
+    now = clock.now()
+    token = secrets.token_urlsafe(32)
+    stepped = replace(
+        session,
+        token_hash=_hash(token),
+        stage=stage,
+        seen_at=now,
+        expires_at=_expiry(request.state.settings, session.begun_at, now),
+        proof=proof or session.proof,
+        proven_at=now if proof else session.proven_at,
+    )
+    if not await request.state.backend.record_session(session.token_hash, stepped):
+        return None
+    request.state.fresh_token = token
+    return stepped
+
+
+async def end(request: Request) -> None:
+    """Log off: the record goes, and the cookie with it."""
+    token = _token(request)
+    session = await request.state.backend.session(_hash(token), clock.now()) if token else None
+    if session:
+        await request.state.backend.remove_session(session.account_id, session.id)
+    request.state.fresh_token = ""
+
+
+def is_fresh(session: Session, proofs: frozenset[Proof]) -> bool:
+    """Whether one of these proofs was given, at most ten minutes ago."""
+    return session.proof in proofs and session.proven_at is not None and clock.now() - session.proven_at < PROOF_LIFETIME
+
+
+class Cookies:
+    """ASGI middleware that hands out the cookie of a session that was begun, stepped up or ended during the request."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def send_with_cookie(message: Message) -> None:
+            token = scope.get("state", {}).get("fresh_token")
+            if message["type"] == "http.response.start" and token is not None:
+                MutableHeaders(scope=message).append("set-cookie", _cookie(self.settings, token))
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookie)
+
+
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` keeps sub-domains and plain http from planting a cookie of ours (RFC 6265bis §4.1.3.2)."""
+    return "__Host-keystead" if settings.https else "keystead"
+
+
+def _cookie(settings: Settings, token: str) -> str:
+    value = _signer(settings.secret_keys).sign(token).decode() if token else "; Max-Age=0"
+    secure = "; Secure" if settings.https else ""
+    return f"{cookie_name(settings)}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
+
+
+def _token(request: Request) -> str | None:
+    signed = request.cookies.get(cookie_name(request.state.settings))
+    if not signed:
+        return None
+    try:
+        return _signer(request.state.settings.secret_keys).unsign(signed).decode()
+    except (BadSignature, UnicodeError):
+        return None
+
+
+@cache
+def _signer(keys: tuple[str, ...]) -> Signer:
+    """The first of our keys signs, every one verifies; itsdangerous wants the newest last."""
+    return Signer(list(reversed(keys)), salt="keystead.session", digest_method=hashlib.sha256)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _expiry(settings: Settings, begun_at: datetime, now: datetime) -> datetime:
+    return min(begun_at + settings.session_lifetime, now + settings.session_idle)

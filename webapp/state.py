@@ -1,0 +1,21 @@
+"""What every request can reach, typed. Filled once by the lifespan in `app.py`; holds no state of a request but `fresh_token`."""
+
+import starlette.requests
+from starlette.datastructures import State as _State
+
+from backends.protocol import Backend
+from webapp.mail import Mailer
+from webapp.settings import Settings
+
+
+class State(_State):
+    """`request.state`."""
+
+    settings: Settings
+    backend: Backend
+    mailer: Mailer
+    fresh_token: str
+    """Set by `sessions` when this answer must carry a new cookie; empty text takes the cookie away."""
+
+
+Request = starlette.requests.Request[State]
