@@ -11,7 +11,6 @@ import ssl
 import time
 import unicodedata
 from dataclasses import dataclass
-from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -23,7 +22,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from webapp import clock
-from webapp.settings import Settings
+from webapp.settings import ADDRESS, Settings
 
 SECONDS = 10
 _DEFAULT_PORTS = {"smtp": 587, "smtps": 465}
@@ -151,7 +150,7 @@ def compose(settings: Settings, letter: Letter) -> EmailMessage:
         name, address = parseaddr(settings.mail_from)
         message["From"] = _address(_one_line(name) or settings.name, address)
         message["To"] = _address("", letter.to)
-    except (MessageError, ValueError, IndexError):
+    except ValueError:
         raise MailFailed("the address is not one that mail can be sent to") from None
     message["Subject"] = _one_line(letter.subject)
     message["Date"] = format_datetime(clock.now())
@@ -163,15 +162,11 @@ def compose(settings: Settings, letter: Letter) -> EmailMessage:
 
 
 def _address(name: str, text: str) -> Address:
-    """One mailbox and nothing else: no second recipient, no line end, no comment."""
-    if text != _one_line(text) or " " in text:
+    """One mailbox and nothing else: no second recipient, no line end, no comment. ValueError if it is not."""
+    if not ADDRESS.fullmatch(text) or text != _one_line(text):
         raise ValueError("not one address")
-    local, at, domain = text.rpartition("@")
-    if not at or not local or not domain:
-        raise ValueError("not an address")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode()
-    return Address(name, addr_spec=f"{local}@{domain}")
+    local, _, domain = text.rpartition("@")
+    return Address(name, local, domain if domain.isascii() else domain.encode("idna").decode())
 
 
 def _one_line(text: str) -> str:
@@ -198,11 +193,11 @@ def _reason(error: Exception) -> str:
         aiosmtplib.SMTPRecipientsRefused: "refused the recipient",
         aiosmtplib.SMTPRecipientRefused: "refused the recipient",
         aiosmtplib.SMTPSenderRefused: "refused the sender",
-        aiosmtplib.SMTPNotSupported: "offers no TLS, or no logon, or no such addresses",
         aiosmtplib.SMTPServerDisconnected: "hung up",
         aiosmtplib.SMTPConnectError: "cannot be reached",
         OSError: "cannot be reached",
         aiosmtplib.SMTPDataError: "refused the letter",
     }
-    words = next((words for kind, words in known.items() if isinstance(error, kind)), "did not take the letter")
+    otherwise = "offers no TLS, no logon, or no such addresses" if "not supported" in str(error) else "did not take the letter"
+    words = next((words for kind, words in known.items() if isinstance(error, kind)), otherwise)
     return f"{words} ({code})" if code else words

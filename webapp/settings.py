@@ -23,7 +23,7 @@ SHORTEST_SECRET = 32
 _WEEK, _HALF_DAY = timedelta(days=7), timedelta(hours=12)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
-_ADDRESS = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
+ADDRESS = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 HOW_TO_MAKE_ONE = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
@@ -239,7 +239,7 @@ def _mail(text: str) -> str:
 def _mail_from(text: str) -> str:
     """An address with or without a name before it, as it can stand in a From line."""
     found = getaddresses([text])
-    if len(found) != 1 or not _ADDRESS.fullmatch(found[0][1]) or not text.isprintable():
+    if len(found) != 1 or not ADDRESS.fullmatch(found[0][1]) or not text.isprintable():
         raise ValueError("must be one e-mail address: keystead@example.com, or Example <keystead@example.com>.")
     return text
 
