@@ -121,9 +121,10 @@ class StubKey:
     def create(self, options: str, origin: str, **faults: Unpack[Faults]) -> str:
         """The answer to `navigator.credentials.create`; raises DOMException as a browser would."""
         asked = json.loads(options)
+        wishes = asked.get("authenticatorSelection", {})
         rp_id = asked["rp"].get("id") or urlsplit(origin).hostname or ""
-        self._agree(rp_id, origin, asked["authenticatorSelection"], faults)
-        if self._known(rp_id, asked["excludeCredentials"]) and not faults.get("unlisted"):
+        self._agree(rp_id, origin, wishes, faults)
+        if self._known(rp_id, asked.get("excludeCredentials", [])) and not faults.get("unlisted"):
             raise DOMException("InvalidStateError", "this key is bound already")
         algorithm = faults.get("algorithm", self.algorithm)
         if algorithm not in [offer["alg"] for offer in asked["pubKeyCredParams"]] and "algorithm" not in faults:
@@ -140,9 +141,9 @@ class StubKey:
         public_key = cbor.encode(_cose_key(credential))
         attested = self._aaguid + pack(">H", len(credential.id)) + credential.id + public_key
         client_data = _client_data("webauthn.create", asked["challenge"], origin, faults)
-        flags = AT | self._flags(asked["authenticatorSelection"], faults)
+        flags = AT | self._flags(wishes, faults)
         data = _authenticator_data(credential, flags, self._count(credential, 0, faults), faults) + attested
-        fmt, statement = self._attest(asked.get("attestation", "none"), credential, data, client_data, faults)
+        fmt, statement = self._attest(asked.get("attestation") or "none", credential, data, client_data, faults)
         made = cbor.encode({"fmt": fmt, "attStmt": statement, "authData": data})
         return _answer(
             credential,
@@ -158,7 +159,7 @@ class StubKey:
         asked = json.loads(options)
         rp_id = asked.get("rpId") or urlsplit(origin).hostname or ""
         self._agree(rp_id, origin, asked, faults)
-        known = self._known(rp_id, asked["allowCredentials"])
+        known = self._known(rp_id, asked.get("allowCredentials", []))
         if faults.get("unlisted"):
             known = [credential for credential in reversed(self.credentials) if credential.rp_id == rp_id]
         if not known:
