@@ -1,4 +1,4 @@
-"""Answers that Chromium and Firefox gave, recorded once from their virtual keys: the stub must not be the only thing we understand."""
+"""Answers that Chromium and Firefox gave, recorded once from their virtual keys: the stub is not the only key there is."""
 
 import dataclasses
 import json
