@@ -1,0 +1,150 @@
+/* What makes a page pleasant, and without which it still works: buttons that wait, clocks that count, dialogs that are modal, and a word
+ * when the connection fails. The words stand in the page.
+ */
+(function () {
+  "use strict";
+
+  function each(root, selector, act) { Array.prototype.forEach.call(root.querySelectorAll(selector), act); }
+
+  /* Buttons of a form that is being sent. */
+  function wait(form, on) {
+    each(form, "button", function (button) {
+      if (on && button.type === "submit") button.setAttribute("aria-busy", "true");
+      if (!on) button.removeAttribute("aria-busy");
+    });
+  }
+
+  var place = ""; // where the focus was, should its element be gone afterwards
+  document.addEventListener("htmx:before:request", function (event) {
+    var form = event.target;
+    if (!form.matches("form")) return;
+    var folded = form.closest("details"), refusal = document.getElementById("refusal");
+    place = folded ? folded.querySelector("summary").id : "";
+    if (refusal) refusal.textContent = "";
+    wait(form, true);
+  });
+  document.addEventListener("htmx:finally:request", function (event) {
+    if (event.target.matches && event.target.matches("form")) return wait(event.target, false);
+    var back = place && document.activeElement === document.body && document.getElementById(place);
+    if (back) back.focus();
+    place = "";
+  });
+
+  // A form without htmx goes once, however often it is clicked. The button is disabled only after its form has gone.
+  document.addEventListener("submit", function (event) {
+    var form = event.target;
+    if (event.defaultPrevented || form.method !== "post" || (window.htmx && form.hasAttribute("hx-post"))) return;
+    if (form.hasAttribute("data-sent")) return event.preventDefault();
+    form.setAttribute("data-sent", "");
+    wait(form, true);
+    setTimeout(function () { again(form); }, 15000); // stopped, or the answer was no page
+  });
+  function again(form) {
+    form.removeAttribute("data-sent");
+    wait(form, false);
+  }
+  window.addEventListener("pageshow", function (event) {
+    if (!event.persisted) return;
+    each(document, "form[data-sent]", again);
+    each(document, "form button", function (button) {
+      if (!button.hasAttribute("data-wait")) button.disabled = false;
+      button.removeAttribute("aria-busy");
+    });
+  });
+
+  /* A word where the connection failed, beside what was clicked. */
+  function calm() {
+    each(document, ".trouble", function (words) { words.parentNode.removeChild(words); });
+  }
+  document.addEventListener("htmx:after:request", calm);
+  document.addEventListener("htmx:error", function (event) {
+    var context = event.detail && event.detail.ctx, words = document.getElementById("trouble");
+    if (!context || context.response || !words) return; // an answer came: it says itself what is wrong
+    var source = context.sourceElement, poll = source.matches("dialog"), copy = words.cloneNode(true);
+    if (poll && source.querySelector(".trouble")) return; // said once is enough for something that asks every two seconds
+    calm();
+    copy.removeAttribute("id");
+    copy.classList.add("trouble");
+    copy.hidden = false;
+    copy.setAttribute("role", "alert");
+    if (poll) source.appendChild(copy);
+    else source.parentNode.insertBefore(copy, source);
+    var button = source.matches("form") && source.querySelector("button[type=submit], button:not([type])");
+    if (button) setTimeout(function () { button.focus(); }, 50); // it lost the focus while it was disabled
+  });
+
+  /* Clocks. They count from when they were put into the page, so that a computer that sleeps does not slow them down. */
+  function clock(seconds) {
+    var left = Math.max(0, seconds);
+    return Math.floor(left / 60) + ":" + ("0" + (left % 60)).slice(-2);
+  }
+  function count(element, attribute, tick) {
+    var ends = Date.now() + Number(element.getAttribute(attribute)) * 1000;
+    element.removeAttribute(attribute);
+    (function next() {
+      var left = ends - Date.now();
+      tick(Math.ceil(left / 1000));
+      if (left > 0 && document.contains(element)) setTimeout(next, left % 1000 || 1000);
+    })();
+  }
+  function clocks(root) {
+    each(root, "[data-expires-in]", function (element) {
+      var time = element.querySelector("[data-clock]"), over = element.parentNode.querySelector("[data-expired]");
+      count(element, "data-expires-in", function (left) {
+        time.textContent = clock(left);
+        element.hidden = left <= 0;
+        over.hidden = left > 0;
+      });
+    });
+    each(root, "[data-wait]", function (button) {
+      var words = button.querySelector("[data-wait-words]"), time = words.querySelector("[data-clock]");
+      count(button, "data-wait", function (left) {
+        button.disabled = left > 0;
+        words.hidden = left <= 0;
+        time.textContent = clock(left);
+      });
+    });
+  }
+
+  /* Dialogs. One that comes with the page stands in it; one that is brought into #dialogs is made modal. */
+  var opener = "", modals = new WeakSet();
+  function modal(room) {
+    each(room, "dialog", function (dialog) {
+      if (!dialog.showModal || modals.has(dialog)) return;
+      modals.add(dialog);
+      dialog.removeAttribute("open");
+      dialog.showModal();
+    });
+  }
+  document.addEventListener("close", function (event) {
+    var dialog = event.target, back = document.getElementById(opener);
+    if (!modals.has(dialog) || !dialog.parentNode) return;
+    dialog.parentNode.removeChild(dialog);
+    if (back) back.focus();
+    if (/^(waiting|not_yet|help)$/.test(dialog.getAttribute("data-dialog"))) window.addEventListener("focus", look);
+  }, true);
+  function look() { // whoever closed the dialog and comes back from the new page finds the row as it is now
+    window.removeEventListener("focus", look);
+    document.body.dispatchEvent(new CustomEvent("bound"));
+  }
+  document.addEventListener("click", function (event) {
+    var link = event.target.closest && event.target.closest("a[id]"), close = event.target.closest && event.target.closest("[data-close]");
+    if (link) opener = link.id;
+    if (!close) return;
+    var dialog = close.closest("dialog");
+    if (!modals.has(dialog)) return; // in a page of its own it is a link
+    event.preventDefault();
+    dialog.close();
+  });
+
+  document.addEventListener("htmx:after:process", function (event) {
+    var root = event.target;
+    if (!root.querySelectorAll) return;
+    clocks(root.parentNode || root);
+    var room = document.getElementById("dialogs");
+    if (!room) return;
+    modal(room);
+    if (root.id === "refusal") each(room, "dialog", function (dialog) { dialog.close(); }); // it would hide the words
+  });
+  clocks(document);
+})();
