@@ -1,0 +1,105 @@
+"""A Keystead that runs in this process: the real application on a real file backend, in a folder that the caller gives."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from backends.protocol import Backend
+from backends.records import Account
+from webapp import clock, passwords
+from webapp.app import create_app
+from webapp.settings import Settings
+from webapp.testing.mailbox import Outbox
+from webapp.testing.visitor import Visitor
+
+T = TypeVar("T")
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 - everybody's, in tests
+ADDRESS = "192.0.2.1"
+"""Where visitors come from unless they say otherwise (TEST-NET-1, RFC 5737)."""
+
+
+@dataclass(slots=True)
+class Site:
+    """The site. `account` is there from the start; its password is `password`, as that of every account made here."""
+
+    settings: Settings
+    app: Starlette
+    mailbox: Outbox
+    folder: Path
+    password: str = PASSWORD
+    _host: TestClient | None = None
+    _account: Account | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account that is there from the start."""
+        if self._account is None:
+            self._account = self.add_account("zoe")
+        return self._account
+
+    @property
+    def backend(self) -> Backend:
+        """Its backend. Ask it through `call`: it belongs to the site's event loop."""
+        backend: Backend = self._running.app_state["backend"]
+        return backend
+
+    def call(self, question: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """The answer to a question of the backend (or of anything else that is awaited), asked in the site's event loop."""
+        portal = self._running.portal
+        if portal is None:
+            raise RuntimeError("the site does not run")
+        return portal.call(question, *args)
+
+    def add_account(self, username: str, **changes: Any) -> Account:
+        """Another account with the same password."""
+        now = clock.now()
+        given: dict[str, Any] = {
+            "id": secrets.token_urlsafe(16),
+            "email": f"{username}@example.com",
+            "password_hash": self.call(passwords.hash, self.password),
+            "created_at": now,
+            "password_at": now,
+        }
+        account = Account(username=username, **given | changes)
+        self.call(self.backend.add_account, account)
+        return account
+
+    def visitor(self, account: Account | None = None, *, htmx: bool = False, address: str = ADDRESS) -> Visitor:
+        """Somebody at a browser of their own, who reads the mail of this account (else of the first)."""
+        client = TestClient(self.app, base_url=self.settings.origin, client=(address, 50000))
+        client.portal = self._running.portal
+        client.app_state.update(self._running.app_state)
+        email = (account or self.account).email
+        return Visitor(client, mailbox=self.mailbox, email=email, htmx=htmx, prefix=self.settings.prefix)
+
+    @property
+    def _running(self) -> TestClient:
+        if self._host is None:
+            raise RuntimeError("the site does not run")
+        return self._host
+
+
+@contextmanager
+def running(folder: Path, **changes: Any) -> Iterator[Site]:
+    """A site that runs until the block is left. `changes` are fields of Settings; the backend is a file in the folder."""
+    mailbox = Outbox(folder / "outbox")
+    given: dict[str, Any] = {
+        "public_url": "http://localhost:8000",
+        "secret_keys": (secrets.token_urlsafe(32),),
+        "backend": f"file://{(folder / 'keystead.db').resolve().as_posix()}",
+        "mail": mailbox.url,
+        "mail_from": "keystead@example.com",
+    }
+    settings = Settings(**given | changes)
+    app = create_app(settings)
+    with TestClient(app, base_url=settings.origin) as host:
+        site = Site(settings, app, mailbox, folder, _host=host)
+        _ = site.account
+        yield site
