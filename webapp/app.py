@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 from starlette.applications import Starlette
@@ -27,7 +28,7 @@ from webapp.limits import TooOften
 from webapp.mail import open_mailer
 from webapp.settings import Settings
 from webapp.state import Request
-from webapp.views import account, binding, logon
+from webapp.views import account, binding, logon, proving
 
 SWEEP_EVERY = 600
 """Seconds between two sweeps of what is expired; expiry itself never waits for the broom."""
@@ -52,10 +53,10 @@ POST: list[tuple[str, View]] = [
     ("/logon/key/begin", logon.begin_key),
     ("/logon/key/finish", logon.finish_key),
     ("/logoff", logon.log_off),
-    (f"{U2F}/code", binding.send_code),
-    (f"{U2F}/verify", binding.verify),
-    (f"{U2F}/prove/begin", binding.begin_prove),
-    (f"{U2F}/prove/finish", binding.finish_prove),
+    (f"{U2F}/code", proving.send_code),
+    (f"{U2F}/verify", proving.verify),
+    (f"{U2F}/prove/begin", proving.begin_prove),
+    (f"{U2F}/prove/finish", proving.finish_prove),
     (f"{U2F}/bind/begin", binding.begin_bind),
     (f"{U2F}/bind/finish", binding.finish_bind),
     (U2F + "/keys/{key}/name", binding.name_key),
@@ -152,8 +153,10 @@ async def _already_signed_in(request: Request, _: Exception) -> Response:
 
 
 async def _not_proven(request: Request, _: Exception) -> Response:
-    """To the step that gives the proof."""
-    return pages.go(request, "binding.show")
+    """To the step that gives the proof, and then back to the page that wanted it."""
+    page = request.url.path if request.method == "GET" else urlsplit(request.headers.get("referer", "")).path
+    page = guards.local_path(page, "")
+    return pages.go(request, "binding.show", {"then": page} if page and page != pages.url(request, "binding.show") else None)
 
 
 async def _bad_form(request: Request, bad: Any) -> Response:

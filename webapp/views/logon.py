@@ -6,7 +6,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from backends.records import Account
-from webapp import ceremonies, events, guards, letters, limits, pages, passwords, preview, sessions
+from webapp import alarms, ceremonies, events, guards, limits, pages, passwords, preview, sessions
 from webapp.ceremonies import Ceremony, Failed, Failure
 from webapp.guards import HalfSignedIn
 from webapp.state import Request
@@ -64,7 +64,12 @@ async def finish_key(request: Request, who: HalfSignedIn) -> Response:
         used = await ceremonies.finish_use(request, form, "logon", who)
     except Failed as failed:
         return _panel(
-            request, who, wanted=wanted, failure=failed.failure, status=422, task=await _tell(request, who.account, failed)
+            request,
+            who,
+            wanted=wanted,
+            failure=failed.failure,
+            status=422,
+            task=await alarms.raised(request, who.account, failed),
         )
     session = await sessions.step_up(request, who.session, proof="key")
     if session is None:
@@ -113,14 +118,6 @@ async def _signed_in(request: Request, who: HalfSignedIn, wanted: str) -> Respon
         raise guards.NotSignedIn
     await events.add(request, who.account.id, "logged on")
     return pages.go_to(request, _next(request, wanted))
-
-
-async def _tell(request: Request, account: Account, failed: Failed) -> BackgroundTask | None:
-    """Put a suspected clone down, and write to the person about it."""
-    if failed.suspect is None:
-        return None
-    await events.add(request, account.id, "clone suspected", failed.suspect.name)
-    return letters.clone_suspected(request, account, failed.suspect)
 
 
 def _next(request: Request, wanted: str) -> str:
