@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import cast
+from typing import Any, cast
 
 from backends.protocol import Backend, NotOurs
 
@@ -17,14 +17,25 @@ BUILT_IN = {
 
 async def open_backend(url: str) -> Backend:
     """The backend at this address; its scheme names an entry point, whose object has `async open(url) -> Backend`."""
+    return cast(Backend, await _factory(url).open(url))
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring what is at this address to this version's schema; the names of the steps that this took.
+
+    A plug-in whose object has no `async migrate(url) -> list[str]` needs none.
+    """
+    factory = _factory(url)
+    return cast(list[str], await factory.migrate(url)) if hasattr(factory, "migrate") else []
+
+
+def _factory(url: str) -> Any:
     scheme = url.partition(":")[0].lower()
     found = entry_points(group=GROUP, name=scheme)
     if found:
-        factory = next(iter(found)).load()
-    elif scheme in BUILT_IN:
+        return next(iter(found)).load()
+    if scheme in BUILT_IN:
         module, _, name = BUILT_IN[scheme].partition(":")
-        factory = getattr(import_module(module), name)
-    else:
-        known = sorted({*BUILT_IN, *entry_points(group=GROUP).names})
-        raise NotOurs(f"No backend is installed for {scheme}: addresses. Installed: {', '.join(known)}.")
-    return cast(Backend, await factory.open(url))
+        return getattr(import_module(module), name)
+    known = sorted({*BUILT_IN, *entry_points(group=GROUP).names})
+    raise NotOurs(f"No backend is installed for {scheme}: addresses. Installed: {', '.join(known)}.")

@@ -9,8 +9,8 @@ answer, and the first word of a question is its promise:
     put_      replaces what was there              remove_   deletes; ownership is part of the question
 
 Acknowledged means durable: when a writing question has answered, a crash of any process loses nothing of it.
-Time is an argument (`now`, `at`): aware UTC, cut to milliseconds. Something is expired once `expires_at <= now`, whether or
-not it has been swept. Several processes may ask at the same time. Text may be any Unicode without NUL, also 10,000
+Time is an argument (`now`, `at`): aware UTC, cut to milliseconds. Something is expired once `expires_at <= now` (or `at`),
+whether or not it has been swept. What is of the same millisecond comes by its id. Several processes may ask at the same time. Text may be any Unicode without NUL, also 10,000
 characters of it; ids of keys are 1 to 1,023 bytes. A backend never judges: it holds no rule of the flow.
 """
 
@@ -179,10 +179,17 @@ class Backend(Protocol):
         """Delete what is expired (codes, sessions, spent ids, attempt windows); how many records that was."""
 
     def dump(self) -> AsyncIterator[Record]:
-        """Every record but attempts: accounts first, then keys, recovery codes, events, sessions, codes, spent ids."""
+        """Every record but attempts: accounts first, then keys, recovery codes, events, sessions, codes, spent ids.
+
+        An account's events come together and by `seq`, its recovery codes in the order they were put.
+        """
 
     async def load(self, records: AsyncIterable[Record]) -> int:
-        """Store the records of a dump, as they are, into an empty backend (NotEmpty otherwise); how many there were."""
+        """Store the records of a dump, as they are, into an empty backend (NotEmpty otherwise); how many there were.
+
+        When it is interrupted, even by `kill -9`, it leaves nothing, or what the next `load` clears away before it begins. Until
+        then such a backend is not `ready`.
+        """
 
     async def close(self) -> None:
         """Let go of files and connections. What was acknowledged stays."""
