@@ -10,8 +10,9 @@ answer, and the first word of a question is its promise:
 
 Acknowledged means durable: when a writing question has answered, a crash of any process loses nothing of it.
 Time is an argument (`now`, `at`): aware UTC, cut to milliseconds. Something is expired once `expires_at <= now` (or `at`),
-whether or not it has been swept. What is of the same millisecond comes by its id. Several processes may ask at the same time. Text may be any Unicode without NUL, also 10,000
-characters of it; ids of keys are 1 to 1,023 bytes. A backend never judges: it holds no rule of the flow.
+whether or not it has been swept. What is of the same millisecond comes by its id. Several processes may ask at the same
+time. Text may be any Unicode without NUL, also 10,000 characters of it; ids of keys are 1 to 1,023 bytes. A backend never
+judges: it holds no rule of the flow.
 """
 
 import unicodedata
