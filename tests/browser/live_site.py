@@ -1,0 +1,131 @@
+"""A real Keystead on loopback, as a deployer starts it, with the file backend and an outbox; and the people on it."""
+
+import asyncio
+import contextlib
+import email
+import http.client
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import IO
+
+from backends import open_backend
+from tests.browser.keys import free_port
+from webapp.cli import new_account
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who has an account."""
+
+    username: str
+    email: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running Keystead. `environ` is what it was started with, for commands beside it."""
+
+    url: str
+    folder: Path
+    environ: dict[str, str]
+
+    def person(self) -> Person:
+        """A new account, with nothing bound."""
+        name = f"person-{secrets.token_hex(4)}"
+        person = Person(name, f"{name}@example.com", secrets.token_urlsafe(12))
+        # In a thread of its own: Playwright holds an event loop in this one.
+        adding = threading.Thread(target=lambda: asyncio.run(self._add(person)))
+        adding.start()
+        adding.join()
+        return person
+
+    async def _add(self, person: Person) -> None:
+        backend = await open_backend(self.environ["KEYSTEAD_BACKEND"])
+        try:
+            await backend.add_account(await new_account(person.username, person.email, person.password))
+        finally:
+            await backend.close()
+
+    def letters(self, person: Person) -> list[EmailMessage]:
+        """The mails that this person got, oldest first."""
+        files = sorted((self.folder / "outbox").glob("*.eml"))
+        letters = [email.message_from_bytes(file.read_bytes(), policy=default) for file in files]
+        return [letter for letter in letters if letter["To"] == person.email]
+
+    def code(self, person: Person) -> str:
+        """The digits in the newest mail with a code; waits for the first."""
+        ends = time.monotonic() + 5
+        while not (codes := [found for letter in self.letters(person) if (found := _digits(letter))]):
+            if time.monotonic() > ends:
+                raise AssertionError("no code was mailed")
+            time.sleep(0.05)
+        return codes[-1]
+
+    def keystead(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the keystead command on this site."""
+        command = [sys.executable, "-m", "webapp", *arguments]
+        return subprocess.run(command, env=self.environ, input=stdin, capture_output=True, text=True, timeout=30, check=False)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, **settings: str) -> Iterator[Site]:
+    """A site on a free port, with everything it keeps in this folder. A setting may name `{port}`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://localhost:{port}"
+    environ = {
+        **os.environ,
+        "KEYSTEAD_PUBLIC_URL": url,
+        "KEYSTEAD_SECRET_KEYS": secrets.token_urlsafe(32),
+        "KEYSTEAD_BACKEND": (folder / "keystead.db").as_uri(),
+        "KEYSTEAD_MAIL": f"outbox://{folder}/outbox",
+        "KEYSTEAD_MAIL_FROM": "Keystead <keystead@example.com>",
+        "PORT": str(port),
+        **settings,
+    }
+    with (folder / "server.log").open("a+") as log:
+        command = [sys.executable, "-m", "webapp", "serve", "--host", "127.0.0.1"]
+        server = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            _wait_for(port, server, log)
+            yield Site(url, folder, environ)
+        finally:
+            server.terminate()
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+                raise
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes], log: IO[str]) -> None:
+    ends = time.monotonic() + 20
+    while server.poll() is None and time.monotonic() < ends:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    log.seek(0)
+    raise AssertionError(f"the server did not start:\n{log.read()}")
+
+
+def _digits(letter: EmailMessage) -> str | None:
+    found = re.match(r".*?\b([0-9]{6}) is your verification code", letter["Subject"])
+    return found[1] if found else None
