@@ -24,6 +24,8 @@ PROGRAMS: dict[BrowserName, str | None] = {
     "chromium": shutil.which("chromium") or shutil.which("google-chrome"),
     "firefox": shutil.which("firefox-esr") or shutil.which("firefox"),
 }
+CHROMIUM_RULES = "MAP *.example.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"
+"""Every name but these fails without a DNS query; *.example.test is this machine."""
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -32,11 +34,7 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Every name but these fails without a DNS query; *.example.test is this machine.
-    "--host-resolver-rules="
-    + ", ".join(
-        ("MAP *.example.test 127.0.0.1", "MAP * ~NOTFOUND", "EXCLUDE localhost", "EXCLUDE *.localhost", "EXCLUDE 127.0.0.1")
-    ),
+    f"--host-resolver-rules={CHROMIUM_RULES}",
 ]
 FIREFOX_PREFS: dict[str, str | int | float | bool] = {
     # Use the virtual keys, and only them: with usbtoken left on they are ignored.
@@ -285,7 +283,8 @@ def launch(playwright: Playwright, name: BrowserName) -> Iterator[tuple[Browser,
         firefox_user_prefs={**FIREFOX_PREFS, "marionette.port": port},
         env={**os.environ, "MOZ_REMOTE_SETTINGS_DEVTOOLS": "1"},
     )
-    with contextlib.closing(browser), contextlib.closing(FirefoxKeys(port)) as keys:
+    # The browser goes first: left alone by its Marionette client, Firefox takes half a minute to end.
+    with contextlib.closing(FirefoxKeys(port)) as keys, contextlib.closing(browser):
         yield browser, lambda page: keys
 
 
