@@ -66,7 +66,7 @@ POST: list[tuple[str, View]] = [
 
 def create_app(settings: Settings) -> Starlette:
     """The whole application for these settings; the backend is opened when it starts, and closed when it stops."""
-    return Starlette(
+    app = Starlette(
         routes=[
             *(Route(path, view, methods=["GET"], name=_name(view)) for path, view in GET),
             *(Route(path, view, methods=["POST"], name=_name(view)) for path, view in POST),
@@ -84,6 +84,8 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers=_REFUSALS,
         lifespan=lambda app: _lifespan(settings),
     )
+    app.router.redirect_slashes = False  # it would redirect to whatever the Host header says
+    return app
 
 
 def from_environ() -> Starlette:

@@ -134,7 +134,7 @@ def words(template: str, **context: Any) -> str:
 def masked(email: str) -> str:
     """Enough of an address to recognise one's own: `a•••e@example.com`."""
     local, _, domain = email.rpartition("@")
-    return f"{local[:1]}•••{local[-1:] if len(local) > 2 else ''}@{domain}"
+    return f"{local[:1]}•••{local[-1:] if len(local) > 3 else ''}@{domain}"
 
 
 def when(moment: datetime) -> str:

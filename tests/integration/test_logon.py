@@ -1,0 +1,202 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from webapp.app import create_app
+from webapp.testing.clock import Clock
+from webapp.testing.site import Site
+from webapp.testing.stub_key import StubKey
+from webapp.testing.visitor import Visitor, at_once
+
+
+def test_the_front_door_leads_to_the_logon_and_after_it_to_the_account(keystead: Site, keystead_visitor: Visitor) -> None:
+    assert keystead_visitor.get("/").headers["location"] == "/logon"
+    keystead_visitor.log_on("zoe", keystead.password)
+    assert keystead_visitor.get("/").headers["location"] == "/account"
+    assert keystead_visitor.get("/logon").headers["location"] == "/account"
+
+
+def test_a_wrong_password_and_an_unknown_username_get_the_same_answer(keystead: Site, keystead_visitor: Visitor) -> None:
+    answers = []
+    for username in ("zoe", "nobody"):
+        answer = keystead_visitor.submit_password(username, "not the password")
+        answers.append((answer.status_code, answer.text.replace(username, "…"), dict(answer.headers) | {"content-length": ""}))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 401
+    assert "The username or the password is wrong." in answers[0][1]
+
+
+def test_a_username_is_found_in_any_spelling_of_case(keystead: Site, keystead_visitor: Visitor) -> None:
+    keystead_visitor.log_on(" ZOE ", keystead.password)
+    assert "zoe" in keystead_visitor.get("/account").text
+
+
+def test_the_logon_goes_on_to_the_page_that_was_asked_for(keystead: Site, keystead_visitor: Visitor) -> None:
+    asked = keystead_visitor.get("/account/security?notice=renamed")
+    assert asked.headers["location"] == "/logon?next=%2Faccount%2Fsecurity%3Fnotice%3Drenamed"
+    keystead_visitor.follow(asked)
+    answer = keystead_visitor.submit("/logon", username="zoe", password=keystead.password)
+    assert answer.headers["location"] == "/account/security?notice=renamed"
+
+
+def test_with_a_key_too_the_logon_goes_on_to_the_page_that_was_asked_for(keystead: Site, stub_key: StubKey) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    visitor.log_off()
+    visitor.follow(visitor.get("/account/security"))
+    visitor.follow(visitor.submit("/logon", username="zoe", password=keystead.password))
+    visitor.begin_key()
+    visitor.finish_key(stub_key, cancel=True)
+    visitor.begin_key()
+    assert visitor.finish_key(stub_key).headers["location"] == "/account/security"
+
+
+def test_another_site_in_next_is_not_followed(keystead: Site, keystead_visitor: Visitor) -> None:
+    answer = keystead_visitor.submit_password("zoe", keystead.password, next="https://evil.example/account")
+    assert answer.headers["location"] == "/account"
+
+
+def test_ten_wrong_passwords_from_one_address_are_too_often_and_say_when_to_come_back(
+    keystead: Site, keystead_visitor: Visitor
+) -> None:
+    statuses = [keystead_visitor.submit_password("zoe", "wrong").status_code for _ in range(10)]
+    assert statuses == [401] * 10
+    keystead_visitor.get("/logon")
+    refused = keystead_visitor.submit("/logon", username="zoe", password=keystead.password)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 600
+    assert "Wait 10 minutes" in refused.text
+
+
+def test_a_strangers_attempts_do_not_keep_the_person_out(keystead: Site) -> None:
+    stranger = keystead.visitor(address="198.51.100.7")
+    for _ in range(12):
+        stranger.submit_password("zoe", "wrong")
+    assert stranger.submit_password("zoe", keystead.password).status_code == 429
+    keystead.visitor(address="192.0.2.9").log_on("zoe", keystead.password)
+
+
+def test_waiting_opens_the_logon_again(keystead: Site, keystead_visitor: Visitor, keystead_clock: Clock) -> None:
+    for _ in range(11):
+        keystead_visitor.submit_password("zoe", "wrong")
+    keystead_clock.move(timedelta(minutes=10))
+    keystead_visitor.log_on("zoe", keystead.password)
+
+
+def test_logging_off_ends_the_session_and_takes_the_cookie_away(keystead: Site, keystead_visitor: Visitor) -> None:
+    keystead_visitor.log_on("zoe", keystead.password)
+    stolen = dict(keystead_visitor.client.cookies)
+    keystead_visitor.log_off()
+    assert dict(keystead_visitor.client.cookies) == {}
+    keystead_visitor.client.cookies.update(stolen)
+    assert keystead_visitor.get("/account").headers["location"].startswith("/logon")
+
+
+def test_every_step_up_makes_a_new_token_and_the_old_one_is_worth_nothing(keystead: Site, stub_key: StubKey) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    visitor.log_off()
+    visitor.submit_password("zoe", keystead.password)
+    half = dict(visitor.client.cookies)
+    visitor.log_on_with(stub_key)
+    assert dict(visitor.client.cookies) != half
+    thief = keystead.visitor()
+    thief.client.cookies.update(half)
+    assert thief.get("/account").headers["location"].startswith("/logon")
+
+
+def test_a_planted_cookie_does_not_survive_the_logon(keystead: Site, keystead_visitor: Visitor) -> None:
+    attacker = keystead.visitor()
+    attacker.log_on("zoe", keystead.password)
+    planted = dict(attacker.client.cookies)
+    keystead_visitor.client.cookies.update(planted)
+    answer = keystead_visitor.post("/logon", {"username": "zoe", "password": keystead.password})
+    assert answer.headers["location"] == "/account"
+    assert planted["keystead"] not in answer.headers["set-cookie"]
+    assert attacker.get("/account").status_code == 303
+
+
+def test_a_cookie_that_we_did_not_sign_is_no_session(keystead: Site, keystead_visitor: Visitor) -> None:
+    keystead_visitor.log_on("zoe", keystead.password)
+    name, value = next(iter(keystead_visitor.client.cookies.items()))
+    for forged in (value[:-1] + ("A" if value[-1] != "A" else "B"), value.partition(".")[0], "", "é", "a.b.c"):
+        visitor = keystead.visitor()
+        answer = visitor.client.get("/account", headers=[(b"cookie", f"{name}={forged}".encode())])
+        assert answer.status_code == 303
+
+
+def test_a_session_ends_when_it_is_idle_and_at_last_in_any_case(keystead: Site, keystead_clock: Clock) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    for _ in range(14):
+        keystead_clock.move(timedelta(hours=11, minutes=59))
+        assert visitor.get("/account").status_code == 200
+    keystead_clock.move(timedelta(hours=1))
+    assert visitor.get("/account").status_code == 303
+    visitor.log_on("zoe", keystead.password)
+    keystead_clock.move(timedelta(hours=12))
+    assert visitor.get("/account").status_code == 303
+
+
+def test_the_key_is_owed_for_ten_minutes_and_then_the_password_again(
+    keystead: Site, keystead_clock: Clock, stub_key: StubKey
+) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    visitor.log_off()
+    visitor.submit_password("zoe", keystead.password)
+    keystead_clock.move(timedelta(minutes=10))
+    assert visitor.get("/logon/key").headers["location"].startswith("/logon")
+
+
+def test_the_signing_keys_rotate_without_logging_anyone_off(keystead: Site) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    signed = dict(visitor.client.cookies)
+    newer = replace(keystead.settings, secret_keys=("a newer secret that is long enough", *keystead.settings.secret_keys))
+    with TestClient(create_app(newer), base_url=newer.origin, cookies=signed) as client:
+        assert client.get("/account").status_code == 200
+    replaced = replace(newer, secret_keys=newer.secret_keys[:1])
+    with TestClient(create_app(replaced), base_url=newer.origin, cookies=signed, follow_redirects=False) as client:
+        assert client.get("/account").status_code == 303
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_who_is_not_signed_in_is_sent_to_the_logon(keystead: Site, htmx: bool) -> None:
+    visitor = keystead.visitor(htmx=htmx)
+    answer = visitor.post("/account/security/u2f/code")
+    assert answer.headers.get("hx-refresh") == "true" if htmx else answer.headers["location"] == "/logon?notice=ended"
+
+
+def test_a_binding_ends_a_logon_that_was_under_way_by_password_alone(keystead: Site, stub_key: StubKey) -> None:
+    owner, other = keystead.visitor(), keystead.visitor()
+    other.log_on("zoe", keystead.password)
+    owner.log_on("zoe", keystead.password)
+    owner.bind(stub_key)
+    assert other.get("/account").headers["location"].startswith("/logon")
+    assert owner.get("/account").status_code == 200
+
+
+def test_logons_that_race_with_a_binding_never_end_up_inside_without_the_key(keystead: Site, stub_key: StubKey) -> None:
+    owner = keystead.visitor()
+    owner.log_on("zoe", keystead.password)
+    owner.get("/account/security/u2f")
+    owner.send_code()
+    owner.follow(owner.verify(keystead.mailbox.code()))
+    owner.begin_bind()
+    answer = owner.answer(stub_key)
+    racers = [keystead.visitor(address=f"192.0.2.{n}") for n in range(8)]
+    at_once(
+        [
+            lambda: owner.post("/account/security/u2f/bind/finish", answer),
+            *(lambda r=racer: r.submit_password("zoe", keystead.password) for racer in racers),
+        ]
+    )
+    keys = keystead.call(keystead.backend.keys_of, keystead.account.id)
+    assert len(keys) == 1
+    assert [racer.get("/account").status_code for racer in racers] == [303] * 8
