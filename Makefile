@@ -1,0 +1,57 @@
+# The two commands: `make demo` to look at Keystead, `make test` to prove it. Each makes .venv itself.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+.PHONY: demo test check format pins clean
+
+# Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.
+demo: $(VENV)/demo
+	@$(BIN)/python -m webapp demo
+
+# Everything. Without Chromium or Firefox their tests are skipped, aloud; with CI=true a skip is a failure.
+test: check
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# Style, types, and which room may import which.
+check: $(VENV)/test
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timings
+
+format: $(VENV)/test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Pin anew what pyproject.toml asks for. The index that pip is set up with is used, and not written down.
+pins: $(VENV)/test
+	$(INSTALL) pip-tools
+	$(PIN) --upgrade --output-file requirements.txt pyproject.toml
+	$(PIN) --upgrade --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Keystead needs Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Could not make $(VENV). On Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/demo: requirements.txt | $(BIN)/python
+	@echo "Installing what Keystead needs (the first time only) ..."
+	@$(INSTALL) --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/test: requirements-dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what Keystead and its tests need (the first time only) ..."
+	@$(INSTALL) --require-hashes -r requirements-dev.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/demo
