@@ -26,7 +26,7 @@ check: $(VENV)/test
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
 
 format: $(VENV)/test
 	$(BIN)/ruff format .
