@@ -17,6 +17,8 @@ from typing import Any, Literal, Protocol
 
 from playwright.sync_api import Browser, Page, Playwright
 
+from tests.ports import free_port
+
 KeyProtocol = Literal["u2f", "ctap2"]
 BrowserName = Literal["chromium", "firefox"]
 
@@ -286,13 +288,6 @@ def launch(playwright: Playwright, name: BrowserName) -> Iterator[tuple[Browser,
     # The browser goes first: left alone by its Marionette client, Firefox takes half a minute to end.
     with contextlib.closing(FirefoxKeys(port)) as keys, contextlib.closing(browser):
         yield browser, lambda page: keys
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _connected(port: int) -> socket.socket:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from backends import open_backend
-from tests.browser.keys import free_port
+from tests.ports import free_port
 from webapp.cli import new_account
 
 

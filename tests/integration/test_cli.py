@@ -20,6 +20,7 @@ import pytest
 from backends import open_backend
 from backends.protocol import Backend
 from backends.records import SecurityKey, Session
+from tests.ports import free_port
 from webapp import events, passwords
 
 T = TypeVar("T")
@@ -314,14 +315,6 @@ def status(port: int, path: str) -> int:
             time.sleep(0.05)
         finally:
             connection.close()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
