@@ -24,6 +24,7 @@
     wait(form, true);
   });
   document.addEventListener("htmx:finally:request", function (event) {
+    if (event.detail.ctx.keepIndicators) return; // another page is on its way
     if (event.target.matches && event.target.matches("form")) return wait(event.target, false);
     var back = place && document.activeElement === document.body && document.getElementById(place);
     if (back) back.focus();
@@ -67,8 +68,9 @@
     copy.classList.add("trouble");
     copy.hidden = false;
     copy.setAttribute("role", "alert");
+    var spot = source.closest(".row, .keys") || source;
     if (poll) source.appendChild(copy);
-    else source.parentNode.insertBefore(copy, source);
+    else spot.parentNode.insertBefore(copy, spot);
     var button = source.matches("form") && source.querySelector("button[type=submit], button:not([type])");
     if (button) setTimeout(function () { button.focus(); }, 50); // it lost the focus while it was disabled
   });

@@ -7,7 +7,8 @@
   "use strict";
 
   var CEREMONY = "form[data-ceremony]";
-  var running = null; // the one ceremony of this page: { form, controller, done, over }
+  var running = null; // the one ceremony of this page: { form, controller, over }
+  var free = Promise.resolve(); // when the browser has done with the one before
 
   function bytes(text) {
     var raw = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
@@ -104,13 +105,13 @@
 
   function start(form) {
     if (running && running.form === form) return; // a double click starts one
-    var before = running, ceremony = { form: form, over: false, controller: window.AbortController ? new AbortController() : null };
-    if (before) drop(before);
-    running = ceremony;
+    if (running) drop(running);
+    var ceremony = running = { form: form, over: false, controller: window.AbortController ? new AbortController() : null };
     busy(form, true);
     if (!possible()) return finish(ceremony, "failure", impossible());
-    // one that was dropped has to be gone first: browsers refuse a second request, or abort the wrong one
-    ceremony.done = (before ? before.done : Promise.resolve()).then(function () {
+    // One that was cancelled has to be gone first: browsers refuse a second request, or abort the wrong one.
+    var second = new Promise(function (go) { setTimeout(go, 1000); }); // of those that cannot abort
+    free = Promise.race([free, second]).then(function () {
       if (!ceremony.over) return ask(ceremony, decoded(form.getAttribute("data-options")));
     }).catch(function (error) { finish(ceremony, "failure", (error && error.name) || "UnknownError"); });
   }
@@ -152,7 +153,8 @@
 
   // The answer did not get through, or brought nothing new: the form is as it was, and may be tried again.
   document.addEventListener("htmx:finally:request", function (event) {
-    each(document, CEREMONY, function (form) { if (event.target === form) busy(form, false); });
+    var leaving = event.detail.ctx.keepIndicators; // another page is on its way
+    if (!leaving && event.target.matches && event.target.matches(CEREMONY)) busy(event.target, false);
   });
 
   // A dialog that is closed takes its ceremony with it.
