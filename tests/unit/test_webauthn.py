@@ -456,6 +456,58 @@ def test_cbor_that_is_cut_anywhere_is_refused() -> None:
             judge_bind(with_object(whole + more))
 
 
+def test_extensions_are_ignored_if_they_are_whole() -> None:
+    """Some keys say credProtect whether or not anybody asked."""
+
+    def with_extensions(extensions: bytes) -> str:
+        def extend(parts: dict[str, Any]) -> None:
+            data: bytes = parts["authData"]
+            parts["authData"] = data[:32] + bytes([data[32] | 0x80]) + data[33:] + extensions
+
+        return with_attestation(create(StubKey()), extend)
+
+    judge_bind(with_extensions(cbor.encode({"credProtect": 2})))
+    for damaged in (b"", b"\xa1", b"\xa1\x61a", cbor.encode({"a": 1}) + b"\0"):
+        with pytest.raises(Rejected, match=r"length|cut short|IndexError|items"):
+            judge_bind(with_extensions(damaged))
+
+
+@pytest.mark.parametrize(
+    "item", [b"\x5f\x41x\xff", b"\x9f\xff", b"\xbf\xff", b"\xf9\x3c\x00", b"\xfa\0\0\0\0", b"\xf8\xff", b"\xc0\x60", b"\x1c"]
+)
+def test_cbor_that_ctap_forbids_is_refused(item: bytes) -> None:
+    answer = create(StubKey())
+    whole = websafe_decode(json.loads(answer)["response"]["attestationObject"])
+    more = bytes([whole[0] + 1]) + whole[1:] + b"\x61x" + item
+    with pytest.raises(Rejected, match=r"indefinite|tag"):
+        judge_bind(changed(answer, lambda f: f["response"].update(attestationObject=websafe_encode(more))))
+
+
+def test_an_answer_is_not_read_once_it_is_too_long() -> None:
+    answer = create(StubKey())
+    judge_bind(answer + " " * (webauthn.LONGEST_ANSWER - len(answer)))
+    with pytest.raises(Rejected, match="longer"):
+        judge_bind(answer + " " * (webauthn.LONGEST_ANSWER - len(answer) + 1))
+
+
+def test_trouble_of_the_machine_is_not_blamed_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """As cryptography's Rust code has it."""
+
+    def trouble(kind: type[BaseException]) -> None:
+        def fail(*_: object) -> None:
+            raise kind
+
+        monkeypatch.setattr(webauthn, "_attest", fail)
+        judge_bind(create(StubKey()))
+
+    for kind in (MemoryError, KeyboardInterrupt):
+        with pytest.raises(kind):
+            trouble(kind)
+    with pytest.raises(Rejected, match="PanicException"):
+        trouble(PanicException)
+
+
 def test_a_reason_quotes_nothing_from_outside() -> None:
     secret = "NOBODY-MAY-LOG-THIS"
     for answer in (

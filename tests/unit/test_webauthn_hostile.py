@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from fido2 import cbor
 from fido2.utils import websafe_decode, websafe_encode
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backends.records import Account, SecurityKey
 from webapp import webauthn
 from webapp.testing.stub_key import StubKey
 from webapp.webauthn import Rejected, RelyingParty
+
+often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Without a deadline: a busy machine is no fault of an example."""
 
 NOW = datetime(2026, 11, 24, 3, 10, tzinfo=UTC)
 CHALLENGE = bytes(range(32))
@@ -84,19 +87,21 @@ def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
     return copy
 
 
+@often
 @given(st.text())
 def test_any_text(text: str) -> None:
     bind(text)
     use(text)
 
 
+@often
 @given(JSON)
 def test_any_json(value: Any) -> None:
     bind(json.dumps(value))
     use(json.dumps(value))
 
 
-@settings(max_examples=400)
+@often
 @given(st.data())
 def test_a_real_answer_with_anything_in_any_place(data: st.DataObject) -> None:
     answer = json.loads(data.draw(st.sampled_from(BIND_ANSWERS + USE_ANSWERS)))
@@ -105,7 +110,7 @@ def test_a_real_answer_with_anything_in_any_place(data: st.DataObject) -> None:
     use(json.dumps(changed))
 
 
-@settings(max_examples=400)
+@often
 @given(st.data())
 def test_a_real_attestation_object_with_anything_in_any_place(data: st.DataObject) -> None:
     answer = json.loads(data.draw(st.sampled_from(BIND_ANSWERS)))
@@ -115,7 +120,7 @@ def test_a_real_attestation_object_with_anything_in_any_place(data: st.DataObjec
     bind(json.dumps(answer))
 
 
-@settings(max_examples=400)
+@often
 @given(st.data())
 def test_a_real_public_key_with_anything_in_any_place(data: st.DataObject) -> None:
     answer = json.loads(data.draw(st.sampled_from(BIND_ANSWERS)))
@@ -128,7 +133,7 @@ def test_a_real_public_key_with_anything_in_any_place(data: st.DataObject) -> No
     bind(json.dumps(answer))
 
 
-@settings(max_examples=400)
+@often
 @given(st.data())
 def test_real_bytes_with_some_of_them_changed(data: st.DataObject) -> None:
     answer = json.loads(data.draw(st.sampled_from(BIND_ANSWERS + USE_ANSWERS)))
@@ -141,7 +146,7 @@ def test_real_bytes_with_some_of_them_changed(data: st.DataObject) -> None:
     use(json.dumps(answer))
 
 
-@settings(max_examples=300)
+@often
 @given(st.sampled_from(USE_ANSWERS), st.data())
 def test_no_change_to_what_was_signed_goes_unnoticed(text: str, data: st.DataObject) -> None:
     answer = json.loads(text)
@@ -153,7 +158,7 @@ def test_no_change_to_what_was_signed_goes_unnoticed(text: str, data: st.DataObj
         webauthn.verify_use(json.dumps(answer), challenge=CHALLENGE, rp=SITE, account_id=ACCOUNT.id, keys=BOUND)
 
 
-@settings(max_examples=300)
+@often
 @given(st.binary(max_size=300))
 def test_any_bytes_in_the_place_of_cbor(raw: bytes) -> None:
     answer = json.loads(BIND_ANSWERS[0])
@@ -161,7 +166,7 @@ def test_any_bytes_in_the_place_of_cbor(raw: bytes) -> None:
     bind(json.dumps(answer))
 
 
-@settings(max_examples=300)
+@often
 @given(CBOR)
 def test_any_cbor_in_the_place_of_an_attestation_object(value: Any) -> None:
     answer = json.loads(BIND_ANSWERS[0])
@@ -169,6 +174,7 @@ def test_any_cbor_in_the_place_of_an_attestation_object(value: Any) -> None:
     bind(json.dumps(answer))
 
 
+@often
 @given(st.binary(max_size=60))
 def test_a_stored_key_that_is_damaged_proves_nothing(public_key: bytes) -> None:
     damaged = [dataclasses.replace(BOUND[0], public_key=public_key)]

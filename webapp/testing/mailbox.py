@@ -1,6 +1,7 @@
 """Where mail arrives in tests: the folder of an `outbox://` mailer, or an SMTP server on this machine."""
 
 import re
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class SmtpMailbox(Mailbox):
     def __enter__(self) -> "SmtpMailbox":
         from aiosmtpd.controller import Controller
 
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
         self._controller.start()
         return self
 
@@ -82,9 +83,7 @@ class SmtpMailbox(Mailbox):
     @property
     def url(self) -> str:
         """What to set KEYSTEAD_MAIL to."""
-        server: Any = self._controller.server
-        host, port = server.sockets[0].getsockname()[:2]
-        return f"smtp://{host}:{port}"
+        return f"smtp://127.0.0.1:{self._controller.port}"
 
     async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Keep a mail."""
@@ -96,6 +95,13 @@ class SmtpMailbox(Mailbox):
             if at < since:
                 return
             yield _parse(content)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def code_in(mail: EmailMessage) -> str | None:
