@@ -40,9 +40,9 @@ class Site:
     folder: Path
     environ: dict[str, str]
 
-    def person(self) -> Person:
+    def person(self, name: str | None = None) -> Person:
         """A new account, with nothing bound."""
-        name = f"person-{secrets.token_hex(4)}"
+        name = name or f"person-{secrets.token_hex(4)}"
         person = Person(name, f"{name}@example.com", secrets.token_urlsafe(12))
         # In a thread of its own: Playwright holds an event loop in this one.
         adding = threading.Thread(target=lambda: asyncio.run(self._add(person)))
