@@ -5,6 +5,7 @@ whose port and dialect are the same but which is not MongoDB. Crash tests always
 """
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +111,12 @@ def running() -> Iterator[str]:
         yield server.address
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def outage() -> Iterator[None]:
+    """Around what asks a server that is away: pymongo leaves the socket of a connect that was cancelled to be collected."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+        yield
+        gc.collect()
