@@ -164,7 +164,8 @@ class Supported:
         self.app, self.advice = app, advice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (browser := browsers.parse(Headers(scope=scope).get("user-agent", ""))).too_old:
+        browser = browsers.parse(Headers(scope=scope).get("user-agent", "")) if scope["type"] == "http" else None
+        if browser and browser.too_old and "/static/" not in scope["path"]:
             return await self.advice(scope, receive, send, f"{browser.name} {browser.version}")
         await self.app(scope, receive, send)
 

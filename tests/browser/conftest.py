@@ -23,6 +23,7 @@ SECONDS = 15
 
 HOLD_TOUCHES = """(() => {
   const credentials = navigator.credentials;
+  if (!credentials) return;  // about:blank, in Firefox
   for (const name of ["create", "get"]) {
     const ask = credentials[name].bind(credentials);
     credentials[name] = (options) => new Promise((answer, fail) => {

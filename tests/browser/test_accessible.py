@@ -1,0 +1,107 @@
+"""axe-core finds nothing on any page, in light and dark, and every page fits a screen of 320 px."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import walk
+from tests.browser.conftest import NewVisit, Visit
+from tests.browser.live_site import Person, Site
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def _findings(page: Page) -> list[str]:
+    """What axe-core finds, in a line each."""
+    page.evaluate(f"() => {{ {AXE} }}")
+    result: dict[str, Any] = page.evaluate("() => window.axe.run(document, {resultTypes: ['violations']})")
+    return [f"{found['id']}: {node['html'][:160]}" for found in result["violations"] for node in found["nodes"]]
+
+
+def _overflow(page: Page) -> int:
+    return int(page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def _pages(visit: Visit, site: Site, person: Person) -> Iterator[str]:
+    """Walks the whole flow and stops at everything that there is to see."""
+    page = visit.page
+    page.goto(f"{site.url}/logon")
+    yield "logon"
+    page.get_by_label("Username").fill(person.username)
+    page.get_by_label("Password", exact=True).fill("wrong")
+    page.get_by_role("button", name="Log on").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "wrong password"
+    walk.log_on(page, site, person)
+    yield "account"
+    page.goto(f"{site.url}/account/security")
+    yield "security, nothing bound"
+    page.goto(site.url + walk.U2F)
+    yield "verify"
+    page.get_by_role("button", name="Send verification code to email").click()
+    expect(page.get_by_label("Verification code")).to_be_visible()
+    yield "code sent"
+    page.get_by_label("Verification code").fill("000000")
+    page.get_by_role("button", name="Submit for verification").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "wrong code"
+    page.get_by_label("Verification code").fill(site.code(person))
+    page.get_by_role("button", name="Submit for verification").click()
+    expect(page.get_by_role("heading", name="Bind your key")).to_be_visible()
+    yield "bind"
+    walk.touch_to_bind(page, "Blue")
+    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    yield "touch"
+    visit.fail()
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "cancelled"
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    visit.touch()
+    expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
+    yield "done"
+    page.goto(f"{site.url}/account/security")
+    yield "security, bound"
+    page.get_by_role("link", name="Unbind").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    yield "unbind dialog"
+    page.goto(f"{site.url}{walk.U2F}/dialog")
+    yield "bind dialog"
+    page.goto(f"{site.url}{walk.U2F}/dialog?help=1")
+    yield "help dialog"
+    page.goto(f"{site.url}/nowhere")
+    yield "not found"
+    walk.log_off(page, site)
+    walk.log_on(page, site, person)
+    yield "key step"
+    page.get_by_role("button", name="Use my key").click()
+    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    yield "key step, touch"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_overflows(
+    new_visit: NewVisit, site: Site, person: Person, scheme: Literal["light", "dark"]
+) -> None:
+    visit = new_visit(color_scheme=scheme, reduced_motion="reduce", viewport={"width": 320, "height": 700})
+    visit.hold_touches()
+    visit.keys.add("u2f")
+    found: list[str] = []
+    seen = []
+    for where in _pages(visit, site, person):
+        seen.append(where)
+        found += [f"{where}: {finding}" for finding in _findings(visit.page)]
+        if overflow := _overflow(visit.page):
+            found.append(f"{where}: {overflow} px wider than the screen")
+    assert len(seen) == 18
+    assert found == []
+
+
+def test_axe_finds_nothing_on_the_page_for_old_browsers(new_visit: NewVisit, site: Site) -> None:
+    page = new_visit(user_agent="Mozilla/5.0 (Windows NT 6.1; Trident/7.0; rv:11.0) like Gecko").page
+    page.goto(f"{site.url}/logon")
+    expect(page.get_by_text("Internet Explorer 11")).to_be_visible()
+    assert _findings(page) == []

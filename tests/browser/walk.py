@@ -1,0 +1,73 @@
+"""Ways through the pages that several browser tests take, in the words that stand on the buttons."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.live_site import Person, Site
+
+U2F = "/account/security/u2f"
+
+
+def log_on(page: Page, site: Site, person: Person) -> None:
+    """Username and password; where that leads is the caller's to look at."""
+    page.goto(f"{site.url}/logon")
+    page.get_by_label("Username").fill(person.username)
+    page.get_by_label("Password", exact=True).fill(person.password)
+    page.get_by_role("button", name="Log on").click()
+    expect(page).not_to_have_url(re.compile(r"/logon(\?|$)"))
+
+
+def log_off(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/account")
+    page.get_by_role("button", name="Log off").click()
+    expect(page.get_by_role("status")).to_have_text("You are logged off.")
+
+
+def prove_by_code(page: Page, site: Site, person: Person) -> None:
+    """From the bind page's first step to its second."""
+    page.get_by_role("button", name="Send verification code to email").click()
+    expect(page.get_by_label("Verification code")).to_be_focused()
+    page.get_by_label("Verification code").fill(site.code(person))
+    page.get_by_role("button", name="Submit for verification").click()
+    expect(page.get_by_role("heading", name="Bind your key")).to_be_visible()
+
+
+def bind(page: Page, site: Site, person: Person, name: str = "Blue") -> None:
+    """Bind the virtual key that answers in this page, as somebody who has no key yet and is logged on."""
+    page.goto(site.url + U2F)
+    prove_by_code(page, site, person)
+    touch_to_bind(page, name)
+    expect(page.get_by_role("heading", name=f"{name} is bound")).to_be_visible()
+
+
+def touch_to_bind(page: Page, name: str) -> None:
+    page.get_by_label("Name of this key").fill(name)
+    page.get_by_role("button", name="Bind this key").click()
+
+
+def touch_to_log_on(page: Page, site: Site) -> None:
+    expect(page).to_have_url(re.compile("/logon/key"))
+    page.get_by_role("button", name="Use my key").click()
+    expect(page).to_have_url(f"{site.url}/account")
+
+
+def tab_to(page: Page, name: str, *, most: int = 60) -> None:
+    """Press Tab until the control with this label or text has the focus."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        label = page.evaluate(
+            "() => { const e = document.activeElement; const l = e.labels && e.labels[0];"
+            " return (l ? l.textContent : e.textContent).trim(); }"
+        )
+        if label.startswith(name):
+            return
+    raise AssertionError(f"{name!r} is not reached by Tab")
+
+
+def fresh(visit: Visit, site: Site) -> Person:
+    """A new person, logged on in this visit."""
+    person = site.person()
+    log_on(visit.page, site, person)
+    return person
