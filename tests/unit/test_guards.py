@@ -11,7 +11,8 @@ HERE = "https://keys.example.com"
 @pytest.mark.parametrize(
     "path",
     [
-        "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/a\r\nSet-Cookie: x=1",
+        "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
+        "/a\r\nSet-Cookie: x=1",
         "javascript:alert(1)", "account", "", "/@evil.example", "/a\x00", "/\x7f", "/ä", " /account", "/" + "a" * 3000,
     ],
 )  # fmt: skip
