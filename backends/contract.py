@@ -11,7 +11,6 @@ which another process opens the same one. It never asks what backend it got.
         async def backend(self, backend_url): ...
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,50 +19,28 @@ import pytest
 
 from backends import races
 from backends.protocol import Backend, KeyTaken, NotEmpty, UsernameTaken, fold
-from backends.races import MINUTE, NOW, RACES, account, code, key, sealed, session
+from backends.races import RACES
 from backends.records import Account, Attempts, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
+from backends.specimens import (
+    MILLISECOND,
+    MINUTE,
+    NOW,
+    Interrupted,
+    account,
+    all_of,
+    code,
+    fill,
+    given,
+    given_half,
+    key,
+    sealed,
+    session,
+)
 
-MILLISECOND = timedelta(milliseconds=1)
 CALLERS = 50
 LONG = "Ω" * 9_999 + "🔑"
 TEXTS = ["", " ", "O'Brien", 'a"b\\c', "a.b$c", "$set", "%s {} ?", "née", "日本語", "🔑👩‍💻", "שלום", "line\nline", LONG]
 KEY_IDS = [b"\x00", b"\xff", bytes(16), bytes(range(256)), b"\x00\xff" * 511 + b"\x00"]
-
-
-async def all_of(found: AsyncIterable[Any]) -> list[Any]:
-    return [each async for each in found]
-
-
-async def given(records: Iterable[Record]) -> AsyncIterator[Record]:
-    for record in records:
-        yield record
-
-
-class Interrupted(Exception):
-    """What the records of a load came from is gone."""
-
-
-async def given_half(records: list[Record]) -> AsyncIterator[Record]:
-    for record in records[: len(records) // 2]:
-        yield record
-    raise Interrupted
-
-
-async def fill(backend: Backend, accounts: int = 2) -> None:
-    """Records of every kind, with every field set somewhere and left out somewhere."""
-    for number in range(accounts):
-        id = f"account-{number:05}"
-        await backend.add_account(account(id, created_at=NOW + number * MILLISECOND, listed=number % 2 == 0, frozen_at=NOW))
-        await backend.add_key(key(f"{id} a".encode(), id))
-        await backend.add_key(key(f"{id} b".encode(), id, used_at=NOW, transports=(), sign_count=2**32 - 1))
-        await backend.put_recovery_codes(id, [b"z" + id.encode(), b"a" + id.encode()], NOW)
-        await backend.spend_recovery_code(id, b"z" + id.encode(), NOW)
-        await backend.add_event(id, sealed("first", id))
-        await backend.add_event(id, sealed("second", id))
-        await backend.put_session(session(f"session {number}", id))
-        await backend.put_session(session(f"proven {number}", id, stage="full", proof="recovery", proven_at=NOW))
-        await backend.put_code(code(id))
-        await backend.spend_once(f"spent {number}", NOW + MINUTE)
 
 
 class BackendContract:

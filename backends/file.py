@@ -14,7 +14,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, S
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from backends import group_commit, sqlite_file
 from backends.group_commit import Question
@@ -99,7 +99,7 @@ class FileBackend:
         self._writer = group_commit.Writer(path)
 
     @classmethod
-    async def open(cls, url: str) -> "FileBackend":
+    async def open(cls, url: str) -> Self:
         """The backend in the file at `file:///absolute.db` or `file:relative.db`, which is made if there is none.
 
         NotOurs if it is another program's file, or of another schema than this version's; Unavailable if it cannot be

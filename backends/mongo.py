@@ -11,7 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import pymongo
@@ -102,7 +102,7 @@ class MongoBackend:
         self._db = db
 
     @classmethod
-    async def open(cls, url: str) -> "MongoBackend":
+    async def open(cls, url: str) -> Self:
         """The backend in the database that `mongodb://…/name` or `mongodb+srv://…/name` names (`keystead` if it names none).
 
         NotOurs if it holds another program's collections of our names, or another schema than this version's, or refuses
@@ -126,7 +126,7 @@ class MongoBackend:
             await backend.close()
 
     @classmethod
-    def _connect(cls, url: str) -> "MongoBackend":
+    def _connect(cls, url: str) -> Self:
         given = {name.lower() for name, _ in parse_qsl(urlsplit(url).query)}
         limits = {name: value for name, value in LIMITS.items() if name not in given}
         try:

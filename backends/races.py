@@ -8,58 +8,12 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from typing import Any
 
 from backends import open_backend
 from backends.protocol import Backend, KeyTaken, UsernameTaken
-from backends.records import Account, Event, SecurityKey, Session, VerificationCode
-
-NOW = datetime(2040, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-"""Ahead of every clock, so that no engine's own broom takes what a test put there."""
-MINUTE = timedelta(minutes=1)
-
-
-def account(id: str = "alice", **changes: Any) -> Account:
-    made = Account(id=id, username=id, email=f"{id}@example.com", password_hash="$…", created_at=NOW, password_at=NOW)  # noqa: S106
-    return replace(made, **changes)
-
-
-def key(id: bytes = b"key", account_id: str = "alice", **changes: Any) -> SecurityKey:
-    made = SecurityKey(
-        id=id, account_id=account_id, name="Blue key", public_key=b"\xa5\x01\x02", sign_count=0, aaguid=bytes(16),
-        attestation="none", transports=("usb", "nfc"), rp_id="example.com", bound_at=NOW,
-    )  # fmt: skip
-    return replace(made, **changes)
-
-
-def session(id: str = "session", account_id: str = "alice", **changes: Any) -> Session:
-    made = Session(
-        id=id, token_hash=id.encode().ljust(32, b"."), account_id=account_id, stage="half", begun_at=NOW, seen_at=NOW,
-        expires_at=NOW + 10 * MINUTE, address="192.0.2.1", browser="Firefox 145 on Linux",
-    )  # fmt: skip
-    return replace(made, **changes)
-
-
-def code(account_id: str = "alice", purpose: str = "bind", **changes: Any) -> VerificationCode:
-    made = VerificationCode(
-        account_id=account_id, purpose=purpose, session_id="session", email="alice@example.com", salt=b"salt",
-        digest=b"digest", tries_left=5, made_at=NOW, sent_at=NOW, expires_at=NOW + 10 * MINUTE,
-    )  # fmt: skip
-    return replace(made, **changes)
-
-
-def sealed(detail: str = "", account_id: str = "alice") -> Callable[[Event | None], Event]:
-    """A seal whose `mac` is the number before, so that a chain with a fork or a gap shows."""
-
-    def seal(last: Event | None) -> Event:
-        seq = last.seq + 1 if last else 1
-        mac = str(last.seq if last else 0).encode()
-        return Event(account_id=account_id, seq=seq, kind="seen", at=NOW, address="", browser="", detail=detail, mac=mac)
-
-    return seal
-
+from backends.specimens import MINUTE, NOW, account, code, key, sealed, session
 
 # the races: what is there before, and what each caller asks. An answer is whatever JSON can carry.
 

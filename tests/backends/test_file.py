@@ -17,10 +17,10 @@ import pytest
 from backends import group_commit, open_backend, sqlite_file
 from backends.file import FileBackend
 from backends.protocol import KeyTaken, NotOurs, Unavailable, UsernameTaken
-from backends.races import NOW, account, key, session
+from backends.specimens import NOW, account, all_of, fill, key, session
 
 pytest.register_assert_rewrite("backends.contract")
-from backends.contract import BackendContract, all_of, fill  # noqa: E402
+from backends.contract import BackendContract  # noqa: E402
 
 pytestmark = pytest.mark.anyio
 
@@ -253,10 +253,10 @@ async def test_waiting_ends_with_unavailable_for_all_and_recovers(
 
 FULL_DISK = """
 import asyncio, resource, sys
-from backends.contract import all_of
+from backends.specimens import all_of
 from backends.file import FileBackend
 from backends.protocol import Unavailable
-from backends.races import account, key
+from backends.specimens import account, key
 
 async def main(url, limit):
     backend = await FileBackend.open(url)
@@ -335,7 +335,7 @@ async def test_a_damaged_file_is_unavailable_and_no_crash(tmp_path: Path, backen
 KILLED = """
 import asyncio, sys
 from backends.file import FileBackend
-from backends.races import account, key, sealed
+from backends.specimens import account, key, sealed
 
 async def person(backend, number):
     for turn in range(100_000):

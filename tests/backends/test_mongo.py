@@ -17,13 +17,13 @@ from pymongo import AsyncMongoClient, MongoClient
 from backends import mongo, open_backend
 from backends.mongo import MongoBackend
 from backends.protocol import KeyTaken, NotOurs, Unavailable
-from backends.races import MINUTE, NOW, account, key, sealed
 from backends.records import Record
+from backends.specimens import MINUTE, NOW, account, all_of, fill, given, key, sealed
 from tests import mongo_server
 from tests.mongo_server import MongoServer
 
 pytest.register_assert_rewrite("backends.contract")
-from backends.contract import BackendContract, all_of, fill, given  # noqa: E402
+from backends.contract import BackendContract  # noqa: E402
 
 pytestmark = pytest.mark.anyio
 

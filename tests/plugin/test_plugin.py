@@ -12,7 +12,7 @@ import pytest
 import backends
 from backends import open_backend
 from backends.protocol import Backend, NotOurs
-from backends.races import account
+from backends.specimens import account
 
 pytest.register_assert_rewrite("backends.contract")
 from backends.contract import BackendContract  # noqa: E402
