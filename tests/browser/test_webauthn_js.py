@@ -1,0 +1,65 @@
+"""The two scripts of ours where something is missing: htmx that does not load, a connection that is lost, a key that is slow."""
+
+from playwright.sync_api import Page, expect
+
+from tests.browser import walk
+from tests.browser.conftest import Visit
+from tests.browser.live_site import Site
+
+
+def test_without_htmx_the_same_forms_bind_a_key_and_log_on_with_it(visit: Visit, site: Site) -> None:
+    visit.context.route("**/htmx-*.js*", lambda route: route.abort())
+    page, person = visit.page, walk.fresh(visit, site)
+    visit.keys.add("u2f")
+    page.goto(site.url + walk.U2F)
+    walk.prove_by_code(page, site, person)
+    walk.touch_to_bind(page, "Blue")
+    touch(page)
+    expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
+
+    walk.log_off(page, site)
+    walk.log_on(page, site, person)
+    page.get_by_role("button", name="Use my key").click()
+    touch(page)
+    expect(page).to_have_url(f"{site.url}/account")
+
+
+def test_a_ceremony_that_came_with_the_page_waits_for_a_click(visit: Visit, site: Site) -> None:
+    visit.context.route("**/htmx-*.js*", lambda route: route.abort())
+    visit.hold_touches()
+    page, person = visit.page, walk.fresh(visit, site)
+    page.goto(site.url + walk.U2F)
+    walk.prove_by_code(page, site, person)
+    walk.touch_to_bind(page, "Blue")
+    expect(page.get_by_role("button", name="Touch my key now")).to_be_enabled()
+    assert page.evaluate("() => typeof window.__touch") == "undefined"  # nothing was asked
+    page.get_by_role("button", name="Touch my key now").click()
+    waiting = page.get_by_role("button", name="Waiting for your key")
+    expect(waiting).to_be_disabled()
+    expect(waiting).to_have_attribute("aria-busy", "true")
+    expect(page.get_by_role("heading", name="Touch your key now")).to_be_focused()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_contain_text("Cancelled")
+
+
+def test_a_lost_connection_is_said_beside_the_button_and_the_button_works_again(visit: Visit, site: Site) -> None:
+    page, person = visit.page, walk.fresh(visit, site)
+    visit.keys.add("u2f")
+    page.goto(site.url + walk.U2F)
+    walk.prove_by_code(page, site, person)
+    # htmx puts a lost connection on the console too, where it would fail this test.
+    page.evaluate(
+        "() => { console.error = () => {}; window.__fetch = window.fetch;"
+        " window.fetch = () => Promise.reject(new TypeError('lost')); }"
+    )
+    walk.touch_to_bind(page, "Blue")
+    expect(page.get_by_role("alert")).to_contain_text("was interrupted")
+    expect(page.get_by_role("button", name="Bind this key")).to_be_focused()
+    page.evaluate("() => { window.fetch = window.__fetch; }")
+    page.get_by_role("button", name="Bind this key").click()
+    expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
+
+
+def touch(page: Page) -> None:
+    """The click that starts a ceremony which came with the page."""
+    page.get_by_role("button", name="Touch my key now").click()
