@@ -75,6 +75,32 @@
     if (button) setTimeout(function () { button.focus(); }, 50); // it lost the focus while it was disabled
   });
 
+  /* A list that should be kept: copied, put into a file, or printed. */
+  function lines(id) {
+    return Array.prototype.map.call(document.getElementById(id).children, function (item) { return item.textContent.trim(); }).join("\n") + "\n";
+  }
+  function copy(button) {
+    navigator.clipboard.writeText(lines(button.getAttribute("data-copy"))).then(function () {
+      button.querySelector("[data-said]").hidden = false;
+    });
+  }
+  function download(button) {
+    var link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([lines(button.getAttribute("data-download"))], { type: "text/plain" }));
+    link.download = button.getAttribute("data-file");
+    link.click();
+    setTimeout(function () { URL.revokeObjectURL(link.href); }, 1000);
+  }
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest && event.target.closest("button");
+    if (!button) return;
+    if (button.hasAttribute("data-copy")) copy(button);
+    if (button.hasAttribute("data-download")) download(button);
+    if (button.hasAttribute("data-print")) window.print();
+  });
+  each(document, "[data-scripted]", function (element) { element.hidden = false; });
+  each(document, "[data-copy]", function (button) { button.hidden = !navigator.clipboard; });
+
   /* Clocks. They count from when they were put into the page, so that a computer that sleeps does not slow them down. */
   function clock(seconds) {
     var left = Math.max(0, seconds);
