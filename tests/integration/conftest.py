@@ -1,5 +1,11 @@
 """Keystead's own integration tests use the kit that integrators use."""
 
-from webapp.testing.fixtures import keystead, keystead_clock, keystead_visitor, mailbox, stub_key
+import pytest
 
-__all__ = ["keystead", "keystead_clock", "keystead_visitor", "mailbox", "stub_key"]
+from webapp.testing import fixtures
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The entry point has registered the fixtures wherever Keystead is installed; a source tree alone has to."""
+    if not config.pluginmanager.is_registered(fixtures):
+        config.pluginmanager.register(fixtures, "keystead_from_the_source")

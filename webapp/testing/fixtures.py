@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from webapp.testing.browser import Slot
     from webapp.testing.clock import Clock
     from webapp.testing.mailbox import Outbox
     from webapp.testing.site import Site
@@ -60,3 +61,20 @@ def keystead_clock(keystead: "Site") -> Iterator["Clock"]:
 
     with Clock() as clock:
         yield clock
+
+
+@pytest.fixture
+def keystead_slot(stub_key: "StubKey") -> "Slot":
+    """Where browsers on `keystead_served` find `stub_key`; take it out (`key = None`), insert another one, or set `faults`."""
+    from webapp.testing.browser import Slot
+
+    return Slot(stub_key)
+
+
+@pytest.fixture
+def keystead_served(tmp_path: Path, keystead_slot: "Slot") -> Iterator["Site"]:
+    """A site like `keystead` that real browsers on this machine reach, at its `url`. They need no virtual authenticator."""
+    from webapp.testing.browser import served
+
+    with served(tmp_path / "served", keystead_slot) as site:
+        yield site

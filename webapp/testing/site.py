@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from anyio.from_thread import BlockingPortal
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -45,17 +46,31 @@ class Site:
         return self._account
 
     @property
+    def url(self) -> str:
+        """The address that people type."""
+        return self.settings.public_url
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What every request can reach, as the application put it together when it started."""
+        return dict(self._running.app_state)
+
+    @property
     def backend(self) -> Backend:
         """Its backend. Ask it through `call`: it belongs to the site's event loop."""
-        backend: Backend = self._running.app_state["backend"]
+        backend: Backend = self.state["backend"]
         return backend
+
+    @property
+    def portal(self) -> BlockingPortal:
+        """The way into the site's event loop, which runs in a thread of its own."""
+        if self._running.portal is None:
+            raise RuntimeError("the site does not run")
+        return self._running.portal
 
     def call(self, question: Callable[..., Awaitable[T]], *args: Any) -> T:
         """The answer to a question of the backend (or of anything else that is awaited), asked in the site's event loop."""
-        portal = self._running.portal
-        if portal is None:
-            raise RuntimeError("the site does not run")
-        return portal.call(question, *args)
+        return self.portal.call(question, *args)
 
     def add_account(self, username: str, **changes: Any) -> Account:
         """Another account with the same password."""
@@ -74,8 +89,8 @@ class Site:
     def visitor(self, account: Account | None = None, *, htmx: bool = False, address: str = ADDRESS) -> Visitor:
         """Somebody at a browser of their own, who reads the mail of this account (else of the first)."""
         client = TestClient(self.app, base_url=self.settings.origin, client=(address, 50000))
-        client.portal = self._running.portal
-        client.app_state.update(self._running.app_state)
+        client.portal = self.portal
+        client.app_state.update(self.state)
         email = (account or self.account).email
         return Visitor(client, mailbox=self.mailbox, email=email, htmx=htmx, prefix=self.settings.prefix)
 
@@ -89,6 +104,7 @@ class Site:
 @contextmanager
 def running(folder: Path, **changes: Any) -> Iterator[Site]:
     """A site that runs until the block is left. `changes` are fields of Settings; the backend is a file in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     mailbox = Outbox(folder / "outbox")
     given: dict[str, Any] = {
         "public_url": "http://localhost:8000",
