@@ -28,7 +28,7 @@ from webapp.limits import TooOften
 from webapp.mail import open_mailer
 from webapp.settings import Settings
 from webapp.state import Request
-from webapp.views import account, binding, logon, proving
+from webapp.views import account, alarm, binding, email, logon, password, proving, recovery
 
 SWEEP_EVERY = 600
 """Seconds between two sweeps of what is expired; expiry itself never waits for the broom."""
@@ -40,7 +40,16 @@ GET: list[tuple[str, View]] = [
     ("/", account.root),
     ("/logon", logon.show),
     ("/logon/key", logon.key),
+    ("/logon/recovery", logon.recovery_code),
+    ("/logon/forgotten", password.forgotten),
+    ("/logon/reset", password.reset),
+    ("/not-me", alarm.show),
     ("/account", account.show),
+    ("/account/sessions", account.logons),
+    ("/account/activity", account.activity),
+    ("/account/password", password.change),
+    ("/account/email", email.show),
+    ("/account/recovery", recovery.show),
     ("/account/security", account.security),
     (U2F, binding.show),
     (f"{U2F}/done", binding.done),
@@ -52,7 +61,18 @@ POST: list[tuple[str, View]] = [
     ("/logon", logon.submit),
     ("/logon/key/begin", logon.begin_key),
     ("/logon/key/finish", logon.finish_key),
+    ("/logon/recovery", logon.use_recovery_code),
+    ("/logon/forgotten", password.submit_forgotten),
+    ("/logon/reset", password.submit_reset),
     ("/logoff", logon.log_off),
+    ("/not-me", alarm.freeze),
+    ("/account/sessions/end-others", account.end_others),
+    ("/account/sessions/{id}/end", account.end_session),
+    ("/account/password", password.submit_change),
+    ("/account/email", email.send_code),
+    ("/account/email/verify", email.verify),
+    ("/account/recovery", recovery.make),
+    ("/account/recovery/confirm", recovery.confirm),
     (f"{U2F}/code", proving.send_code),
     (f"{U2F}/verify", proving.verify),
     (f"{U2F}/prove/begin", proving.begin_prove),

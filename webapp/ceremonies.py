@@ -52,10 +52,13 @@ class Failure:
 
 
 class Failed(Exception):
-    """The ceremony did not end well; `failure` says it in words, `suspect` is the key whose counter went back."""
+    """The ceremony did not end well; `failure` says it in words.
 
-    def __init__(self, failure: Failure, suspect: SecurityKey | None = None) -> None:
-        self.failure, self.suspect = failure, suspect
+    `judged`: an answer came and was refused. `suspect`: the key whose counter went back.
+    """
+
+    def __init__(self, failure: Failure, *, judged: bool = False, suspect: SecurityKey | None = None) -> None:
+        self.failure, self.judged, self.suspect = failure, judged, suspect
 
 
 CANCELLED = Failure("Cancelled", "No key was touched: the request was cancelled, or the key did not answer. Nothing has changed.")
@@ -144,7 +147,7 @@ async def finish_use(
     key = next(key for key in who.keys if key.id == used.id)
     if not await request.state.backend.record_use(used.id, used.sign_count, clock.now()):
         log.warning("counter not above the stored one: account=%s", who.account.id)
-        raise Failed(CLONE, suspect=key)
+        raise Failed(CLONE, judged=True, suspect=key)
     return key
 
 
@@ -184,7 +187,7 @@ def _unanswered(purpose: Purpose, name: str) -> Failure:
 
 def _refused(rejected: Rejected, who: SignedIn | HalfSignedIn) -> Failed:
     log.warning("answer rejected: account=%s reason=%s", who.account.id, rejected.reason)
-    return Failed(NOT_YOURS if isinstance(rejected, NotYours) else REFUSED)
+    return Failed(NOT_YOURS if isinstance(rejected, NotYours) else REFUSED, judged=True)
 
 
 def _token(request: Request, purpose: Purpose, who: SignedIn | HalfSignedIn, challenge: bytes) -> str:

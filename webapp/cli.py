@@ -355,15 +355,17 @@ async def _event(settings: "Settings", backend: "Backend", account: "Account", k
 
 async def _tell(settings: "Settings", account: "Account", key: "SecurityKey") -> None:
     """Mail the account that its key was unbound; a mail that fails is said, and changes nothing."""
-    from webapp import clock, pages
-    from webapp.mail import Letter, MailFailed, open_mailer
+    from webapp import clock, letters
+    from webapp.mail import MailFailed, open_mailer
 
-    subject = "A security key was unbound from your account"
-    context = {"name": settings.name, "username": account.username, "site": settings.public_url, "subject": subject}
-    context |= {"key_name": key.name, "at": pages.when(clock.now()), "address": "unknown", "browser": AT_THE_COMMAND}
-    text, html = (pages.words(f"key_unbound.{kind}", **context) for kind in ("txt", "html"))
+    subject, words = (
+        "A security key was unbound from your account",
+        "A security key was unbound. It no longer opens your account.",
+    )
+    facts = (("Key", key.name), ("By", f"whoever runs {settings.name}"))
+    letter = letters.news(settings, account, subject, words, clock.now(), *facts)
     try:
-        await open_mailer(settings).send(Letter(to=account.email, subject=f"{settings.name}: {subject}", text=text, html=html))
+        await open_mailer(settings).send(letter)
     except MailFailed as failed:
         click.echo(f"{account.username} could not be told by mail: {failed}", err=True)
 

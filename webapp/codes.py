@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from backends.records import Account, Session, VerificationCode
+from backends.records import Session, VerificationCode
 
 DIGITS = 6
 TRIES = 5
@@ -20,13 +20,13 @@ RESEND_AFTER = timedelta(seconds=60)
 SENDS_A_DAY = 10
 
 
-def new(account: Account, session: Session, purpose: str, now: datetime, keys: Sequence[str]) -> VerificationCode:
-    """A code that this session of this account can use for this purpose."""
+def new(session: Session, purpose: str, email: str, now: datetime, keys: Sequence[str]) -> VerificationCode:
+    """A code that this session can use for this purpose, once it has been read at this address."""
     code = VerificationCode(
-        account_id=account.id,
+        account_id=session.account_id,
         purpose=purpose,
         session_id=session.id,
-        email=account.email,
+        email=email,
         salt=secrets.token_bytes(16),
         digest=b"",
         tries_left=TRIES,

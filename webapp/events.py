@@ -14,7 +14,24 @@ from webapp import browsers, clock, limits
 from webapp.state import Request
 
 Kind = Literal[
-    "logged on", "key bound", "key unbound", "key renamed", "key refused", "clone suspected", "proof given", "logged off"
+    "logged on",
+    "logged off",
+    "proof given",
+    "key bound",
+    "key unbound",
+    "key renamed",
+    "key refused",
+    "clone suspected",
+    "recovery codes made",
+    "recovery codes void",
+    "recovery code used",
+    "password changed",
+    "password reset",
+    "e-mail changed",
+    "session ended",
+    "sessions ended",
+    "frozen",
+    "unfrozen",
 ]
 
 

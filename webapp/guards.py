@@ -126,6 +126,11 @@ def proof_of(who: SignedIn) -> Proven | None:
     return Proven(who.account, who.session, who.keys) if sessions.is_fresh(who.session, enough) else None
 
 
+def is_shut(account: Account) -> bool:
+    """Whether the account is frozen, and no new password has been set since."""
+    return account.frozen_at is not None and account.password_at <= account.frozen_at
+
+
 async def form(request: Request) -> dict[str, str]:
     """The fields of a form as our pages send them; of a field that is there twice, the last. BadForm for anything else."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -203,6 +208,6 @@ async def _full(request: Request) -> SignedIn:
 
 async def _known(request: Request, session: Session) -> tuple[Account, Session, list[SecurityKey]]:
     account = await request.state.backend.account(session.account_id)
-    if account is None or account.frozen_at:
+    if account is None or is_shut(account) or (account.frozen_at and session.stage == "full"):
         raise NotSignedIn
     return account, session, await request.state.backend.keys_of(account.id)

@@ -6,10 +6,12 @@ stranger's attempts at somebody's name do not touch the person who comes from el
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from backends.protocol import fold
 from webapp import clock
 from webapp.state import Request
 
@@ -30,8 +32,36 @@ class TooOften(Exception):
         self.seconds = max(1, math.ceil(wait.total_seconds()))
 
 
-LOGON_PAIR = Limit("logon", 10, timedelta(minutes=10))
-LOGON_ADDRESS = Limit("logon-address", 100, timedelta(minutes=10))
+WINDOW = timedelta(minutes=10)
+LOGON_PAIR = Limit("logon", 10, WINDOW)
+LOGON_ADDRESS = Limit("logon-address", 100, WINDOW)
+LOGON_ADDRESS_STRICT = Limit("logon-address", 10, WINDOW)
+LOGON_WHOLE = Limit("logon-whole", 2000, WINDOW)
+"""Wrong passwords on the whole installation. Beyond, every address has only the strict limit: that slows an attack from many
+addresses down and leaves a person, who needs a few attempts, alone."""
+KEY_STEP = Limit("key", 30, WINDOW)
+RECOVERY = Limit("recovery", 10, WINDOW)
+RESET_ADDRESS = Limit("reset-address", 20, timedelta(hours=1))
+RESET_ACCOUNT = Limit("reset", 3, timedelta(hours=1))
+
+
+async def logon(request: Request, username: str) -> None:
+    """Count an attempt to log on, before the password is looked at. TooOften for this pair, this address, or in an attack."""
+    place = here(request)
+    now = clock.now()
+    wrong = await request.state.backend.count_attempt(_bucket(LOGON_WHOLE, ()), now, LOGON_WHOLE.window, cost=0)
+    await count(request, LOGON_ADDRESS_STRICT if wrong.count > LOGON_WHOLE.most else LOGON_ADDRESS, place)
+    await count(request, LOGON_PAIR, fold(username), place)
+
+
+async def logon_was(request: Request, username: str, *, right: bool) -> None:
+    """A right password begins the pair anew; a wrong one counts against the whole."""
+    place = here(request)
+    if right:
+        await forget(request, LOGON_PAIR, fold(username), place)
+        await take_back(request, LOGON_ADDRESS, place)
+    else:
+        await request.state.backend.count_attempt(_bucket(LOGON_WHOLE, ()), clock.now(), LOGON_WHOLE.window)
 
 
 async def count(request: Request, limit: Limit, *who: str) -> None:
@@ -53,19 +83,53 @@ async def forget(request: Request, limit: Limit, *who: str) -> None:
 
 
 def address(request: Request) -> str:
-    """Where the request comes from. Only an address we were told to trust may speak for another."""
-    return request.client.host if request.client else ""
+    """Where the request comes from. Only a proxy that we were told to trust may speak for somebody else.
+
+    The headers are read from the right, where our own proxies write: what stands left of the first address that is not one of
+    them is what anybody may have sent.
+    """
+    peer = request.client.host if request.client else ""
+    if not _trusted(request, peer):
+        return peer
+    for claimed in reversed(_forwarded(request)):
+        if not _trusted(request, claimed):
+            return claimed if _ip(claimed) else peer
+    return peer
+
+
+def here(request: Request) -> str:
+    """The neighbourhood of the address that the request comes from: what limits count."""
+    return neighbourhood(address(request))
 
 
 def neighbourhood(address: str) -> str:
     """What one attacker holds at least: an IPv4 address, or an IPv6 /64."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
+    ip = _ip(address)
     if isinstance(ip, IPv6Address):
         return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
     return address
+
+
+def _forwarded(request: Request) -> list[str]:
+    """The addresses of `Forwarded` (RFC 7239 §5.2), else of `X-Forwarded-For`, as they stand."""
+    if lines := request.headers.getlist("forwarded"):
+        found = re.findall(r'for="?\[?([^"\];,\s]+)', ",".join(lines), re.IGNORECASE)
+    else:
+        found = [text.strip().strip("[]") for line in request.headers.getlist("x-forwarded-for") for text in line.split(",")]
+    return [text.rpartition(":")[0] if text.count(":") == 1 else text for text in found]
+
+
+def _trusted(request: Request, text: str) -> bool:
+    networks = request.state.settings.trusted_proxies
+    ip = _ip(text) if networks else None
+    return ip is not None and any(ip in network for network in networks if ip.version == network.version)
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def _bucket(limit: Limit, who: tuple[str, ...]) -> str:

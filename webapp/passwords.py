@@ -6,12 +6,16 @@ are cores, and the rest wait their turn: a storm of logons must not starve the p
 
 import os
 from functools import cache
+from pathlib import Path
 
 import argon2
 from anyio import CapacityLimiter, to_thread
 
+from backends.records import Account
+
 SHORTEST = 12
 LONGEST = 1024
+FEWEST_DIFFERENT = 5
 
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -33,13 +37,32 @@ def outdated(password_hash: str) -> bool:
     return _hasher.check_needs_rehash(password_hash)
 
 
-def weakness(password: str) -> str | None:
-    """Why this cannot be a new password, in words for the person; None if it can."""
+def weakness(password: str, account: Account | None = None, site: str = "") -> str | None:
+    """Why this cannot be a new password, in words for the person; None if it can.
+
+    Length, and nothing that is tried first; no rules of composition (NIST SP 800-63B-4 §3.1.1.2).
+    """
     if len(password) < SHORTEST:
         return f"Use at least {SHORTEST} characters."
     if len(password) > LONGEST:
         return f"Use at most {LONGEST} characters."
+    plain = password.casefold()
+    if plain in _commonest() or len(set(plain)) < FEWEST_DIFFERENT:
+        return "That password is one of those that are tried first. Choose another."
+    if account and plain in _names(account, site):
+        return "That is your name. Choose something that nobody knows about you."
     return None
+
+
+def _names(account: Account, site: str) -> set[str]:
+    return {name.casefold() for name in (account.username, account.email, account.email.partition("@")[0], site)}
+
+
+@cache
+def _commonest() -> frozenset[str]:
+    """Only as long as a password must be; shorter ones are refused before. Read when the first new password is set."""
+    lines = (Path(__file__).parent / "commonest.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line.casefold() for line in lines if not line.startswith("#"))
 
 
 def _verify(password_hash: str | None, password: str) -> bool:

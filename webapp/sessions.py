@@ -23,6 +23,8 @@ from webapp.state import Request
 HALF_LIFETIME = timedelta(minutes=10)
 """How long a half signed in session may owe its key."""
 PROOF_LIFETIME = timedelta(minutes=10)
+KNOWN_ACCOUNTS = 8
+"""How many accounts a browser is remembered for."""
 SEEN_EVERY = timedelta(minutes=1)
 """How exact `seen_at` is: writing it on every request would cost a commit each."""
 
@@ -94,6 +96,14 @@ def is_fresh(session: Session, proofs: frozenset[Proof]) -> bool:
     return session.proof in proofs and session.proven_at is not None and clock.now() - session.proven_at < PROOF_LIFETIME
 
 
+def is_new_browser(request: Request, account: Account) -> bool:
+    """Whether this browser has not logged on to this account before; from now on it has."""
+    known = _known(request)
+    tag = hashlib.sha256(f"keystead browser {account.id}".encode()).hexdigest()[:16]
+    request.state.known_browser = ".".join([tag, *(other for other in known if other != tag)][:KNOWN_ACCOUNTS])
+    return tag not in known
+
+
 class Cookies:
     """ASGI middleware that hands out the cookie of a session that was begun, stepped up or ended during the request."""
 
@@ -105,9 +115,13 @@ class Cookies:
             return await self.app(scope, receive, send)
 
         async def send_with_cookie(message: Message) -> None:
-            token = scope.get("state", {}).get("fresh_token")
-            if message["type"] == "http.response.start" and token is not None:
-                MutableHeaders(scope=message).append("set-cookie", _cookie(self.settings, token))
+            if message["type"] == "http.response.start":
+                state, headers = scope.get("state", {}), MutableHeaders(scope=message)
+                if (token := state.get("fresh_token")) is not None:
+                    headers.append("set-cookie", _cookie(self.settings, cookie_name(self.settings), token))
+                if known := state.get("known_browser"):
+                    name = cookie_name(self.settings) + "-browser"
+                    headers.append("set-cookie", _cookie(self.settings, name, known, "; Max-Age=31536000"))
             await send(message)
 
         await self.app(scope, receive, send_with_cookie)
@@ -118,18 +132,24 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-keystead" if settings.https else "keystead"
 
 
-def _cookie(settings: Settings, token: str) -> str:
-    value = _signer(settings.secret_keys).sign(token).decode() if token else "; Max-Age=0"
-    secure = "; Secure" if settings.https else ""
-    return f"{cookie_name(settings)}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
+def _cookie(settings: Settings, name: str, text: str, keep: str = "") -> str:
+    value = _signer(settings.secret_keys).sign(text).decode() + keep if text else "; Max-Age=0"
+    return f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if settings.https else ''}"
 
 
 def _token(request: Request) -> str | None:
-    signed = request.cookies.get(cookie_name(request.state.settings))
-    if not signed:
-        return None
+    return _signed(request, cookie_name(request.state.settings))
+
+
+def _known(request: Request) -> list[str]:
+    return (_signed(request, cookie_name(request.state.settings) + "-browser") or "").split(".")
+
+
+def _signed(request: Request, name: str) -> str | None:
+    """What we put into this cookie; None if it is not there, or not ours."""
+    value = request.cookies.get(name)
     try:
-        return _signer(request.state.settings.secret_keys).unsign(signed).decode()
+        return _signer(request.state.settings.secret_keys).unsign(value).decode() if value else None
     except (BadSignature, UnicodeError):
         return None
 

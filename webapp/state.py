@@ -1,4 +1,4 @@
-"""What every request can reach, typed. Filled once by the lifespan in `app.py`; holds no state of a request but `fresh_token`."""
+"""What every request can reach, typed. Filled once by the lifespan in `app.py`; holds no state of a request but the last two."""
 
 import starlette.requests
 from starlette.datastructures import State as _State
@@ -16,6 +16,8 @@ class State(_State):
     mailer: Mailer
     fresh_token: str
     """Set by `sessions` when this answer must carry a new cookie; empty text takes the cookie away."""
+    known_browser: str
+    """Set by `sessions` when this browser is to be remembered."""
 
 
 Request = starlette.requests.Request[State]

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.responses import Response
 
 from backends.records import SecurityKey, VerificationCode
-from webapp import clock, codes, guards, pages, preview
+from webapp import clock, codes, guards, pages, preview, verification
 from webapp.ceremonies import Ceremony, Failure
 from webapp.guards import Proven, SignedIn
 from webapp.state import Request
@@ -46,11 +46,10 @@ async def verify(
     error: str | None = None,
     sent: str | None = None,
     status: int = 200,
-    retry_after: int = 0,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     """Send a code, or type the one that was sent."""
-    headers = {"retry-after": str(retry_after)} if retry_after else None
-    code = waiting(await code_of(request, who))
+    code = waiting(await verification.waiting(request, who, PURPOSE, who.account.email))
     return _panel(request, who, "verify", status, headers=headers, then=then, code=code, error=error, sent=sent)
 
 
@@ -116,12 +115,6 @@ def context(request: Request, who: SignedIn) -> dict[str, Any]:
     """What every page about keys shows."""
     asked = preview.includes(request.state.settings, who.account)
     return {"account": who.account, "keys": pages.keys(who.keys), "in_preview": asked, "device": pages.device(request)}
-
-
-async def code_of(request: Request, who: SignedIn) -> VerificationCode | None:
-    """The code that waits to be typed, if it was sent to this session and to today's address."""
-    code = await request.state.backend.code(who.account.id, PURPOSE, clock.now())
-    return code if code and (code.session_id, code.email) == (who.session.id, who.account.email) else None
 
 
 def waiting(code: VerificationCode | None) -> Waiting | None:

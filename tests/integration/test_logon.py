@@ -90,7 +90,7 @@ def test_logging_off_ends_the_session_and_takes_the_cookie_away(keystead: Site, 
     keystead_visitor.log_on("zoe", keystead.password)
     stolen = dict(keystead_visitor.client.cookies)
     keystead_visitor.log_off()
-    assert dict(keystead_visitor.client.cookies) == {}
+    assert "keystead" not in keystead_visitor.client.cookies
     keystead_visitor.client.cookies.update(stolen)
     assert keystead_visitor.get("/account").headers["location"].startswith("/logon")
 
@@ -122,7 +122,7 @@ def test_a_planted_cookie_does_not_survive_the_logon(keystead: Site, keystead_vi
 
 def test_a_cookie_that_we_did_not_sign_is_no_session(keystead: Site, keystead_visitor: Visitor) -> None:
     keystead_visitor.log_on("zoe", keystead.password)
-    name, value = next(iter(keystead_visitor.client.cookies.items()))
+    name, value = "keystead", keystead_visitor.client.cookies["keystead"]
     for forged in (value[:-1] + ("A" if value[-1] != "A" else "B"), value.partition(".")[0], "", "é", "a.b.c"):
         visitor = keystead.visitor()
         answer = visitor.client.get("/account", headers=[(b"cookie", f"{name}={forged}".encode())])

@@ -13,7 +13,14 @@ from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
 
-HALF_SIGNED_IN_MAY = {"logon.key", "logon.begin_key", "logon.finish_key", "logon.recover", "logon.recovery", "logon.log_off"}
+HALF_SIGNED_IN_MAY = {
+    "logon.key",
+    "logon.begin_key",
+    "logon.finish_key",
+    "logon.recovery_code",
+    "logon.use_recovery_code",
+    "logon.log_off",
+}
 """DESIGN: /logon/key…, /logon/recovery, /logoff."""
 NEEDS_PROOF = {"binding.begin_bind", "binding.finish_bind", "binding.unbind"}
 

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from starlette.responses import Response
 
 from backends.protocol import KeyTaken
 from backends.records import SecurityKey
-from webapp import ceremonies, clock, events, guards, letters, pages, sessions, steps
+from webapp import ceremonies, clock, events, guards, letters, pages, recovery, sessions, steps
 from webapp.ceremonies import Failed
 from webapp.guards import Proven, SignedIn
 from webapp.state import Request
@@ -26,13 +27,14 @@ async def done(request: Request, who: SignedIn) -> Response:
     if not who.keys:
         return pages.go(request, "binding.show")
     newest = max(who.keys, key=lambda key: key.bound_at)
-    return pages.page(request, "done.html", key=pages.keys([newest])[0], **steps.context(request, who))
+    left = await recovery.left(request, who.account.id)
+    return pages.page(request, "done.html", key=pages.keys([newest])[0], codes_left=left, **steps.context(request, who))
 
 
 @guards.signed_in
 async def row(request: Request, who: SignedIn) -> Response:
     """The row of the Security Settings."""
-    return _row(request, who)
+    return await _row(request, who)
 
 
 @guards.signed_in
@@ -76,7 +78,7 @@ async def finish_bind(request: Request, who: Proven) -> Response:
     await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
     await sessions.step_up(request, who.session, proof="key")
     await events.add(request, who.account.id, "key bound", key.name)
-    return pages.go(request, "binding.done", task=letters.key_bound(request, who.account, key))
+    return pages.go(request, "binding.done", task=letters.key_bound(request, who.account, key.name, key.bound_at))
 
 
 @guards.proven
@@ -86,15 +88,15 @@ async def name_key(request: Request, who: Proven) -> Response:
     key = pages.named_by(request.path_params["key"], who.keys)
     name = steps.tidy(form.get("name", ""))
     if key is None:
-        return _row(request, who, error="That key is no longer bound.", status=404)
+        return await _row(request, who, error="That key is no longer bound.", status=404)
     if not name:
-        return _row(request, who, editing=pages.slug(key.id), error="Give the key a name.", status=422)
+        return await _row(request, who, editing=pages.slug(key.id), error="Give the key a name.", status=422)
     await request.state.backend.rename_key(who.account.id, key.id, name)
     await events.add(request, who.account.id, "key renamed", name)
     if not pages.by_htmx(request):
         return pages.go(request, "account.security", {"notice": "renamed"})
     renamed = replace(who, keys=await request.state.backend.keys_of(who.account.id))
-    return _row(request, renamed, notice="The key has a new name.")
+    return await _row(request, renamed, notice="The key has a new name.")
 
 
 @guards.signed_in
@@ -117,7 +119,18 @@ async def unbind(request: Request, who: SignedIn) -> Response:
     await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
     await sessions.step_up(request, who.session)
     await events.add(request, who.account.id, "key unbound", key.name)
-    return pages.go(request, "account.security", {"notice": "unbound"}, task=letters.key_unbound(request, who.account, key))
+    void = await _void_recovery_codes(request, who)
+    task = letters.key_unbound(request, who.account, key.name)
+    return pages.go(request, "account.security", {"notice": "unbound-last" if void else "unbound"}, task=task)
+
+
+async def _void_recovery_codes(request: Request, who: SignedIn) -> bool:
+    """Recovery codes stand in for a key: with the last key they go."""
+    if await request.state.backend.keys_of(who.account.id) or not await recovery.left(request, who.account.id):
+        return False
+    await request.state.backend.put_recovery_codes(who.account.id, [], clock.now())
+    await events.add(request, who.account.id, "recovery codes void")
+    return True
 
 
 def _record(request: Request, who: Proven, key: BoundKey, label: str) -> SecurityKey:
@@ -142,7 +155,7 @@ def _moment(milliseconds: str) -> datetime:
     return min(now, datetime.fromtimestamp(int(milliseconds) / 1000, now.tzinfo)) if known else now
 
 
-def _row(
+async def _row(
     request: Request,
     who: SignedIn,
     *,
@@ -151,5 +164,6 @@ def _row(
     notice: str | None = None,
     status: int = 200,
 ) -> Response:
-    shown = {"editing": editing, "error": error, "notice": notice, **steps.context(request, who)}
-    return pages.panel(request, "security.html", "_row.html", status, **shown)
+    left = await recovery.left(request, who.account.id)
+    shown: dict[str, Any] = {"editing": editing, "error": error, "notice": notice, "codes_left": left}
+    return pages.panel(request, "security.html", "_row.html", status, **shown, **steps.context(request, who))

@@ -5,14 +5,19 @@ from dataclasses import replace
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from backends.records import Account
-from webapp import alarms, ceremonies, events, guards, limits, pages, passwords, preview, sessions
+from backends.records import Account, Proof
+from webapp import alarms, ceremonies, clock, events, guards, letters, limits, pages, passwords, preview, recovery, sessions
 from webapp.ceremonies import Ceremony, Failed, Failure
 from webapp.guards import HalfSignedIn
 from webapp.state import Request
 
 WRONG = "The username or the password is wrong."
-NOTICES = {"off": "You are logged off.", "ended": "Your logon took too long, or was ended elsewhere. Please log on again."}
+FROZEN = "This account is frozen, because somebody said that it was used by someone else. Set a new password to open it again."
+NOTICES = {
+    "off": "You are logged off.",
+    "ended": "Your logon took too long, or was ended elsewhere. Please log on again.",
+    "password": "Your password is set. Log on with it.",
+}
 
 
 @guards.anyone
@@ -29,14 +34,13 @@ async def submit(request: Request) -> Response:
     """The password is right: on to the key, or in. Wrong or too often: the form says so."""
     form = await guards.form(request)
     username, wanted = form.get("username", "").strip(), form.get("next", "")
-    here = limits.neighbourhood(limits.address(request))
-    await limits.count(request, limits.LOGON_ADDRESS, here)
-    await limits.count(request, limits.LOGON_PAIR, username.casefold(), here)
+    await limits.logon(request, username)
     account = await _account(request, username, form.get("password", ""))
+    await limits.logon_was(request, username, right=account is not None)
     if account is None:
         return _form(request, wanted, username=username, error=WRONG, status=401)
-    await limits.forget(request, limits.LOGON_PAIR, username.casefold(), here)
-    await limits.take_back(request, limits.LOGON_ADDRESS, here)
+    if guards.is_shut(account):
+        return _form(request, wanted, username=username, error=FROZEN, status=403)
     return await _begin(request, account, wanted)
 
 
@@ -51,7 +55,7 @@ async def begin_key(request: Request, who: HalfSignedIn) -> Response:
     """The ceremony form."""
     form = await guards.form(request)
     if not who.keys:  # unbound elsewhere, or by the deployer, since the password was given
-        return await _signed_in(request, who, form.get("next", ""))
+        return await _enter(request, who, form.get("next", ""))
     return _panel(request, who, wanted=form.get("next", ""), ceremony=ceremonies.begin_use(request, "logon", who))
 
 
@@ -60,22 +64,38 @@ async def finish_key(request: Request, who: HalfSignedIn) -> Response:
     """Signed in, or why not."""
     form = await guards.form(request)
     wanted = form.get("next", "")
+    await limits.count(request, limits.KEY_STEP, who.account.id, limits.here(request))
     try:
         used = await ceremonies.finish_use(request, form, "logon", who)
     except Failed as failed:
-        return _panel(
-            request,
-            who,
-            wanted=wanted,
-            failure=failed.failure,
-            status=422,
-            task=await alarms.raised(request, who.account, failed),
-        )
-    session = await sessions.step_up(request, who.session, proof="key")
-    if session is None:
-        raise guards.NotSignedIn
-    await events.add(request, who.account.id, "logged on", used.name)
-    return pages.go_to(request, _next(request, wanted))
+        task = await alarms.key_refused(request, who.account, failed)
+        return _panel(request, who, wanted=wanted, failure=failed.failure, status=422, task=task)
+    await limits.forget(request, limits.KEY_STEP, who.account.id, limits.here(request))
+    return await _enter(request, who, wanted, "key", used.name)
+
+
+@guards.half_signed_in
+async def recovery_code(request: Request, who: HalfSignedIn) -> Response:
+    """For whoever does not have the key: type a recovery code."""
+    return _recovery(request, who)
+
+
+@guards.half_signed_in
+async def use_recovery_code(request: Request, who: HalfSignedIn) -> Response:
+    """Signed in by a recovery code, which is used up; every other session is ended."""
+    form = await guards.form(request)
+    await limits.count(request, limits.RECOVERY, who.account.id, limits.here(request))
+    digest = recovery.digest(who.account.id, form.get("code", ""))
+    if not await request.state.backend.spend_recovery_code(who.account.id, digest, clock.now()):
+        answer = _recovery(request, who, error="That is not one of your recovery codes, or it was used before.", status=422)
+        answer.background = await alarms.key_refused(request, who.account)
+        return answer
+    left = await recovery.left(request, who.account.id)
+    await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
+    await events.add(request, who.account.id, "recovery code used", f"{left} left")
+    answer = await _enter(request, who, "", "recovery")
+    answer.background = letters.recovery_code_used(request, who.account, left)
+    return answer
 
 
 @guards.anyone
@@ -90,9 +110,9 @@ async def log_off(request: Request) -> Response:
 
 async def _account(request: Request, username: str, password: str) -> Account | None:
     """The account, if this is its username and password. Takes as long for a name that nobody has."""
-    account = await request.state.backend.account_named(username) if len(username) <= 256 else None
+    account = await request.state.backend.account_named(username)
     right = await passwords.verify(account.password_hash if account else None, password)
-    if account is None or not right or account.frozen_at:
+    if account is None or not right:
         return None
     if not passwords.outdated(account.password_hash):
         return account
@@ -103,21 +123,31 @@ async def _account(request: Request, username: str, password: str) -> Account | 
 async def _begin(request: Request, account: Account, wanted: str) -> Response:
     """A session for whoever gave the password.
 
-    It is put down before the keys are counted: a key that is bound at this very moment is either seen here, or its binding ends
-    this session.
+    It is put down before account and keys are looked at again: a key that is bound, or a password that is changed, at this very
+    moment is either seen here, or ends this session.
     """
-    who = HalfSignedIn(account, await sessions.begin(request, account), await request.state.backend.keys_of(account.id))
-    if who.keys and preview.includes(request.state.settings, account):
-        return pages.go(request, "logon.key", {"next": wanted} if wanted else None)
-    return await _signed_in(request, who, wanted)
-
-
-async def _signed_in(request: Request, who: HalfSignedIn, wanted: str) -> Response:
-    """In by password alone: this account owes no key."""
-    if await sessions.step_up(request, who.session) is None:
+    session = await sessions.begin(request, account)
+    today = await request.state.backend.account(account.id)
+    if today is None or today.password_hash != account.password_hash or guards.is_shut(today):
         raise guards.NotSignedIn
-    await events.add(request, who.account.id, "logged on")
-    return pages.go_to(request, _next(request, wanted))
+    who = HalfSignedIn(today, session, await request.state.backend.keys_of(account.id))
+    if who.keys and (preview.includes(request.state.settings, today) or today.frozen_at):
+        return pages.go(request, "logon.key", {"next": wanted} if wanted else None)
+    return await _enter(request, who, wanted)
+
+
+async def _enter(request: Request, who: HalfSignedIn, wanted: str, proof: Proof | None = None, detail: str = "") -> Response:
+    """In. Everything that this account owes at logon was given; an account that was frozen is open again."""
+    if await sessions.step_up(request, who.session, proof=proof) is None:
+        raise guards.NotSignedIn
+    if who.account.frozen_at and await request.state.backend.record_account(who.account, replace(who.account, frozen_at=None)):
+        await events.add(request, who.account.id, "unfrozen")
+    event = await events.add(request, who.account.id, "logged on", detail)
+    new = sessions.is_new_browser(request, who.account) and event.seq > 1
+    task = letters.new_browser(request, who.account) if new else None
+    if proof == "recovery":
+        return pages.go(request, "account.security", {"notice": "recovered"})
+    return pages.go_to(request, _next(request, wanted), task)
 
 
 def _next(request: Request, wanted: str) -> str:
@@ -128,6 +158,10 @@ def _form(
     request: Request, wanted: str, *, username: str = "", error: str | None = None, notice: str | None = None, status: int = 200
 ) -> Response:
     return pages.page(request, "logon.html", status, username=username, next=wanted, error=error, notice=notice)
+
+
+def _recovery(request: Request, who: HalfSignedIn, *, error: str | None = None, status: int = 200) -> Response:
+    return pages.page(request, "logon_recovery.html", status, username=who.account.username, error=error)
 
 
 def _panel(
