@@ -5,7 +5,6 @@ Knows everything, and is imported by nobody but the command line and the test ki
 
 import logging
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from backends import open_backend
 from backends.protocol import Unavailable
-from webapp import clock, guards, headers, pages, sessions
+from webapp import clock, guards, headers, logs, pages, sessions
 from webapp.guards import View
 from webapp.limits import TooOften
 from webapp.mail import open_mailer
@@ -95,6 +94,7 @@ def create_app(settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=pages.STATIC), name="static"),
         ],
         middleware=[
+            Middleware(logs.Requests),
             Middleware(headers.Headers, settings=settings),
             Middleware(GZipMiddleware, minimum_size=500, compresslevel=5),
             Middleware(sessions.Cookies, settings=settings),
@@ -208,11 +208,11 @@ async def _http(request: Request, refused: Any) -> Response:
 
 
 async def _our_fault(request: Request, _: Exception) -> Response:
-    """We are wrong. Starlette raises the error again, so that the server logs its traceback; the id joins the two."""
-    incident = secrets.token_hex(4)
-    log.error("incident %s", incident)
+    """We are wrong. Starlette raises the error again, so that the server logs its traceback, under the id that the page shows."""
     text = "Something went wrong on our side. If it happens again, tell whoever runs this site the number below."
-    return pages.refusal(request, 500, "Our mistake", text, incident=incident, headers=headers.secure(request.state.settings))
+    return pages.refusal(
+        request, 500, "Our mistake", text, incident=logs.request_id.get(), headers=headers.secure(request.state.settings)
+    )
 
 
 _REFUSALS: dict[Any, Any] = {

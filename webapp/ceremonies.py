@@ -18,7 +18,7 @@ from typing import Literal
 from itsdangerous import BadData, URLSafeSerializer
 
 from backends.records import SecurityKey
-from webapp import clock, webauthn
+from webapp import clock, logs, webauthn
 from webapp.guards import HalfSignedIn, Proven, SignedIn
 from webapp.settings import Settings
 from webapp.state import Request
@@ -146,7 +146,7 @@ async def finish_use(
         raise _refused(rejected, who) from rejected
     key = next(key for key in who.keys if key.id == used.id)
     if not await request.state.backend.record_use(used.id, used.sign_count, clock.now()):
-        log.warning("counter not above the stored one: account=%s", who.account.id)
+        logs.put(log, logging.WARNING, "counter not above the stored one", account=who.account.id)
         raise Failed(CLONE, judged=True, suspect=key)
     return key
 
@@ -168,7 +168,7 @@ async def _spend(request: Request, form: Mapping[str, str], purpose: Purpose, wh
         token = form.get("ceremony", "")
         text, signed_purpose, session_id, ends_ms = _serializer(request.state.settings.secret_keys).loads(token)
     except (BadData, ValueError, TypeError):
-        log.warning("ceremony token not ours: account=%s", who.account.id)
+        logs.put(log, logging.WARNING, "ceremony token not ours", account=who.account.id)
         raise Failed(STALE) from None
     ends_at = datetime.fromtimestamp(ends_ms / 1000, UTC)
     if (signed_purpose, session_id) != (purpose, who.session.id) or ends_at <= clock.now():
@@ -186,7 +186,7 @@ def _unanswered(purpose: Purpose, name: str) -> Failure:
 
 
 def _refused(rejected: Rejected, who: SignedIn | HalfSignedIn) -> Failed:
-    log.warning("answer rejected: account=%s reason=%s", who.account.id, rejected.reason)
+    logs.put(log, logging.WARNING, "answer rejected", account=who.account.id, reason=rejected.reason)
     return Failed(NOT_YOURS if isinstance(rejected, NotYours) else REFUSED, judged=True)
 
 

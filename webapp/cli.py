@@ -56,6 +56,8 @@ def serve(host: str | None, workers: int) -> None:
     """Serve the Account Center on PORT."""
     import uvicorn
 
+    from webapp import logs
+
     settings = _checked()
     uvicorn.run(
         "webapp.app:from_environ",
@@ -64,7 +66,7 @@ def serve(host: str | None, workers: int) -> None:
         port=settings.port,
         workers=workers,
         timeout_graceful_shutdown=GRACE,
-        log_config=log_config(),
+        log_config=logs.config(settings.logs),
         **QUIET,
     )
 
@@ -238,14 +240,6 @@ def key_unbind(username: str, key: str | None, yes: bool) -> None:
 
 QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, "access_log": False, "ws": "none", "lifespan": "on"}
 """How uvicorn is run: it trusts no proxy, does not name itself, and writes no line that could hold a token."""
-
-
-def log_config() -> dict[str, Any]:
-    """Uvicorn's own, with our loggers beside its."""
-    from uvicorn.config import LOGGING_CONFIG
-
-    ours = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    return {**LOGGING_CONFIG, "loggers": {**LOGGING_CONFIG["loggers"], "keystead": ours}}
 
 
 async def new_account(username: str, email: str, password: str, *, listed: bool = False) -> "Account":

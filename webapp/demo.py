@@ -21,9 +21,9 @@ import uvicorn
 
 from backends import open_backend
 from backends.protocol import UsernameTaken
-from webapp import clock, passwords
+from webapp import clock, logs, passwords
 from webapp.app import create_app
-from webapp.cli import GRACE, QUIET, Refused, log_config, new_account
+from webapp.cli import GRACE, QUIET, Refused, new_account
 from webapp.settings import Settings
 
 USERNAME = "alice"
@@ -114,7 +114,7 @@ async def _serve(settings: Settings, listener: socket.socket, folder: Path) -> N
     password = "-".join("".join(secrets.choice(_PLAIN) for _ in range(4)) for _ in range(4))
     await _let_in(settings, password)
     config = uvicorn.Config(
-        create_app(settings), timeout_graceful_shutdown=GRACE, log_config=log_config(), log_level="warning", **QUIET
+        create_app(settings), timeout_graceful_shutdown=GRACE, log_config=logs.config("text"), log_level="warning", **QUIET
     )
     server = _Server(config)
     showing = asyncio.create_task(_show(settings, password, folder, server))

@@ -6,12 +6,15 @@ no key cannot change, remove or reorder what happened without it showing.
 
 import hashlib
 import hmac
+import logging
 from dataclasses import replace
 from typing import Literal
 
 from backends.records import Event
-from webapp import browsers, clock, limits
+from webapp import browsers, clock, limits, logs
 from webapp.state import Request
+
+log = logging.getLogger("keystead.events")
 
 Kind = Literal[
     "logged on",
@@ -48,6 +51,7 @@ async def add(request: Request, account_id: str, kind: Kind, detail: str = "") -
         mac=b"",
     )
     key = request.state.settings.secret_keys[0]
+    logs.put(log, logging.INFO, kind, account=account_id)
     return await request.state.backend.add_event(account_id, lambda last: sealed(event, last, key))
 
 

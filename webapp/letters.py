@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from starlette.background import BackgroundTask
 
 from backends.records import Account
-from webapp import browsers, clock, codes, limits, links, pages
+from webapp import browsers, clock, codes, limits, links, logs, pages
 from webapp.mail import Letter, MailFailed
 from webapp.settings import Settings
 from webapp.state import Request
@@ -110,7 +110,7 @@ async def _send(request: Request, letter: Letter) -> None:
     try:
         await request.state.mailer.send(letter)
     except MailFailed as failed:
-        log.error("not mailed: subject=%r reason=%s", letter.subject, failed)
+        logs.put(log, logging.ERROR, "not mailed", subject=letter.subject, reason=failed)
 
 
 def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:

@@ -51,6 +51,7 @@ class Settings:
     phones: Literal["refused", "allowed"] = "refused"
     trusted_proxies: tuple[Network, ...] = ()
     attestation: Literal["none", "direct"] = "none"
+    logs: Literal["text", "json"] = "text"
     session_lifetime: timedelta = _WEEK
     session_idle: timedelta = _HALF_DAY
     port: int = 8000
@@ -342,6 +343,10 @@ TABLE = (
     Setting(
         "KEYSTEAD_ATTESTATION", _one_of("none", "direct"), "none", "direct",
         "Whether keys are asked who made them: `none` or `direct`.",
+    ),
+    Setting(
+        "KEYSTEAD_LOGS", _one_of("text", "json"), "text", "json",
+        "How log lines look: `text` for people, `json` for machines. They go to standard error.",
     ),
     Setting(
         "KEYSTEAD_SESSION_LIFETIME", _duration, "7d", "30d",

@@ -57,27 +57,27 @@ class Faults(TypedDict, total=False):
     cross_origin: bool
     """The page says that it is in a frame of another origin."""
     top_origin: str
-    """… and of which."""
+    """The page says that it is in a frame, and that the window around it is of this origin."""
     no_presence: bool
-    """Nobody touched the key."""
+    """Nobody touched the key, and it answered all the same."""
     backed_up: bool
     """The key says that it is backed up, and that it cannot be."""
     bad_signature: bool
-    """One bit of the signature (when binding: of the attestation's, if it has one) is not what the key made."""
+    """One bit of the signature is not what the key made; when binding, of the attestation's, if there is one."""
     counter: int
     """The key says this counter, and counts on from it."""
     counter_back: int
     """The counter is this much below the last one: 0 says the same again."""
     user_handle: bytes
-    """The key says that it belongs to this user handle."""
+    """The key says that it belongs to this user handle. Only when it is used."""
     algorithm: int
-    """create: the key makes this COSE algorithm, asked or not (-7, -8, -35, -257)."""
+    """The key makes this COSE algorithm (-7, -8, -35, -257), offered or not. Only when it is bound."""
     credential_id: bytes
-    """create: the key says that its new credential has this id, whoever has it already."""
+    """The key says that its new credential has this id, whoever has it already. Only when it is bound."""
     oversize_id: bool
-    """create: an id of 1,024 bytes, one more than WebAuthn allows."""
+    """The new credential's id has 1,024 bytes, one more than WebAuthn allows. Only when it is bound."""
     unlisted: bool
-    """create: although it is excluded; get: with its newest credential of this rp id, although it was not asked for."""
+    """The key is bound although it is excluded, or used (its newest credential of the site) although it was not asked for."""
     truncated_cbor: bool
     """The last bytes of what the key made (attestation object, authenticator data) are missing."""
 
@@ -119,7 +119,16 @@ class StubKey:
     credentials: list[Credential] = field(default_factory=list)
 
     def create(self, options: str, origin: str, **faults: Unpack[Faults]) -> str:
-        """The answer to `navigator.credentials.create`; raises DOMException as a browser would."""
+        """Make a credential: the answer to `navigator.credentials.create`, as JSON (RegistrationResponseJSON, WebAuthn L3 §5.1).
+
+        `options` is the JSON that the page would decode (PublicKeyCredentialCreationOptionsJSON), `origin` that of the page,
+        such as `https://example.com`. The new credential is the last of `credentials`, and `slug` its id.
+
+        Raises DOMException as a browser would: SecurityError where this origin may not ask for this rp id; NotAllowedError
+        where the person cancels, or where the site requires what the key cannot do (verify or remember its user);
+        InvalidStateError where a credential of this key is excluded; NotSupportedError where no algorithm of the key is
+        offered. A page's mistake is no such thing: options that no browser would take raise KeyError or ValueError.
+        """
         asked = json.loads(options)
         wishes = asked.get("authenticatorSelection", {})
         rp_id = asked["rp"].get("id") or urlsplit(origin).hostname or ""
@@ -155,7 +164,14 @@ class StubKey:
         )
 
     def get(self, options: str, origin: str, **faults: Unpack[Faults]) -> str:
-        """The answer to `navigator.credentials.get`; raises DOMException as a browser would."""
+        """Use a credential: the answer to `navigator.credentials.get`, as JSON (AuthenticationResponseJSON, WebAuthn L3 §5.1).
+
+        `options` is PublicKeyCredentialRequestOptionsJSON, `origin` as for `create`. The first credential of the site's list
+        that this key has is the one that answers, and its counter goes up by one.
+
+        Raises DOMException as a browser would: SecurityError and NotAllowedError as `create` does, and NotAllowedError also
+        where the key has none of the credentials that were asked for (a list that is empty asks for none).
+        """
         asked = json.loads(options)
         rp_id = asked.get("rpId") or urlsplit(origin).hostname or ""
         self._agree(rp_id, origin, asked, faults)

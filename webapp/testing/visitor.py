@@ -56,6 +56,11 @@ class Visitor:
         self.page = Page()
         """The newest page or panel."""
 
+    @property
+    def cookie(self) -> str:
+        """The Cookie header that this browser sends to whatever stands beside Keystead at the same host."""
+        return "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
+
     # the whole way
 
     def log_on(self, username: str, password: str, key: StubKey | None = None) -> httpx2.Response:

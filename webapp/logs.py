@@ -1,0 +1,100 @@
+"""One line for each thing that happens, for people or as JSON. Never a code, token, password, cookie, credential or address.
+
+A request is logged by its route and not by its path: paths and queries carry the ids of keys, and tokens of mailed links.
+"""
+
+import json
+import logging
+import secrets
+import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("keystead.requests")
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""Stands in every line that belongs to the request, and on the page of an error of ours."""
+
+
+def put(logger: logging.Logger, level: int, what: str, **fields: object) -> None:
+    """Log that `what` happened, with these facts."""
+    logger.log(level, what, extra={"fields": fields})
+
+
+class Text(logging.Formatter):
+    """A line for people: time, level, request, what happened, facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = "".join(f" {name}={_plain(value)}" for name, value in getattr(record, "fields", {}).items())
+        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return f"{_at(record)} {record.levelname:<7} [{request_id.get()}] {_plain(record.getMessage())}{facts}{trace}"
+
+
+class Json(logging.Formatter):
+    """A line for machines: one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": _at(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "request": request_id.get(),
+            "what": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class Requests:
+    """ASGI middleware, the outermost: gives each request its id, and logs it once it is answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request_id.set(secrets.token_hex(4))
+        begun, status = time.perf_counter(), 500
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        finally:
+            route = getattr(scope.get("route"), "path", "-")
+            ms = round((time.perf_counter() - begun) * 1000, 1)
+            put(log, logging.INFO, "request", method=_plain(scope["method"][:16]), route=route, status=status, ms=ms)
+
+
+def config(style: str) -> dict[str, Any]:
+    """For `logging.config.dictConfig` and uvicorn: everything to standard error, uvicorn's own lines included."""
+    formatter = f"{__name__}.{'Json' if style == 'json' else 'Text'}"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "loggers": {
+            "keystead": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        },
+    }
+
+
+def _at(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(value: object) -> str:
+    """One line, whatever somebody put into it (CWE-117)."""
+    text = str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
