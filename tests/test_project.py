@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,19 @@ def test_the_server_for_tests_of_mongodb_is_never_deployed() -> None:
 def test_a_file_is_named_for_what_it_answers_for() -> None:
     banned = re.compile(r"(utils?|helpers?|common|services?|manager|base|models?|core)\.py")
     assert [str(file) for file in TRACKED if banned.fullmatch(file.name)] == []
+
+
+def test_the_wheel_brings_all_that_a_browser_is_given(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("keystead-*.whl"))) as wheel:
+        inside = set(wheel.namelist())
+    shown = [file for file in TRACKED if file.is_relative_to(ROOT / "templates") or file.is_relative_to(ROOT / "static")]
+    assert {f"webapp/{file.relative_to(ROOT)}" for file in shown} <= inside
+    assert {
+        str(file.relative_to(ROOT)) for file in TRACKED if file.suffix == ".py" and file.is_relative_to(ROOT / "webapp")
+    } <= inside
+    assert not [name for name in inside if name.startswith(("tests/", "bench/", "templates/", "static/"))]
 
 
 def test_the_procfile_runs_commands_that_exist() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 from playwright.sync_api import Browser, Page, Playwright
 
-from tests.ports import free_port
+from webapp.testing.mailbox import free_port
 
 KeyProtocol = Literal["u2f", "ctap2"]
 BrowserName = Literal["chromium", "firefox"]

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import email
 import http.client
 import os
-import re
 import secrets
 import subprocess
 import sys
@@ -14,13 +12,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import IO
 
 from backends import open_backend
-from tests.ports import free_port
 from webapp.cli import new_account
+from webapp.testing.mailbox import Outbox, free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +54,17 @@ class Site:
         finally:
             await backend.close()
 
+    @property
+    def mailbox(self) -> Outbox:
+        return Outbox(self.folder / "outbox")
+
     def letters(self, person: Person) -> list[EmailMessage]:
         """The mails that this person got, oldest first."""
-        files = sorted((self.folder / "outbox").glob("*.eml"))
-        letters = [email.message_from_bytes(file.read_bytes(), policy=default) for file in files]
-        return [letter for letter in letters if letter["To"] == person.email]
+        return [letter for letter in reversed(list(self.mailbox.mails())) if letter["To"] == person.email]
 
     def code(self, person: Person) -> str:
         """The digits in the newest mail with a code; waits for the first."""
-        ends = time.monotonic() + 5
-        while not (codes := [found for letter in self.letters(person) if (found := _digits(letter))]):
-            if time.monotonic() > ends:
-                raise AssertionError("no code was mailed")
-            time.sleep(0.05)
-        return codes[-1]
+        return self.mailbox.code(person.email)
 
     def keystead(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the keystead command on this site."""
@@ -124,8 +118,3 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: IO[str]) -> None:
             connection.close()
     log.seek(0)
     raise AssertionError(f"the server did not start:\n{log.read()}")
-
-
-def _digits(letter: EmailMessage) -> str | None:
-    found = re.match(r".*?\b([0-9]{6}) is your verification code", letter["Subject"])
-    return found[1] if found else None

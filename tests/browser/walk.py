@@ -17,6 +17,7 @@ def log_on(page: Page, site: Site, person: Person) -> None:
     page.get_by_label("Password", exact=True).fill(person.password)
     page.get_by_role("button", name="Log on").click()
     expect(page).not_to_have_url(re.compile(r"/logon(\?|$)"))
+    page.wait_for_load_state()  # Firefox lets a page that is still coming interrupt the next goto
 
 
 def log_off(page: Page, site: Site) -> None:
@@ -51,6 +52,7 @@ def touch_to_log_on(page: Page, site: Site) -> None:
     expect(page).to_have_url(re.compile("/logon/key"))
     page.get_by_role("button", name="Use my key").click()
     expect(page).to_have_url(f"{site.url}/account")
+    page.wait_for_load_state()
 
 
 def tab_to(page: Page, name: str, *, most: int = 60) -> None:

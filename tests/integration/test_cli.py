@@ -15,13 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import httpx2
 import pytest
 
 from backends import open_backend
 from backends.protocol import Backend
 from backends.records import SecurityKey, Session
-from tests.ports import free_port
 from webapp import events, passwords
+from webapp.testing.mailbox import free_port
+from webapp.testing.stub_key import StubKey
+from webapp.testing.visitor import Visitor
 
 T = TypeVar("T")
 KEYSTEAD = [sys.executable, "-m", "webapp"]
@@ -344,6 +347,34 @@ def test_the_demo_is_one_screen_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert re.search(r"Username +alice\n +Password +\S{4}-\S{4}-\S{4}-\S{4}\n", screen)
     assert len(screen.splitlines()) < 24
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_shows_the_code_that_is_mailed(tmp_path: Path) -> None:
+    port = free_port()
+    environ = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with running("demo", "--port", str(port), environ=environ) as demo:
+        screen = said_until(demo, r"Password +(\S+)\n")
+        with httpx2.Client(base_url=f"http://localhost:{port}") as client:
+            visitor = Visitor(client)
+            visitor.log_on("alice", screen)
+            visitor.send_code()
+            code = said_until(demo, r"Mail to alice@example.com: .*?([0-9]{6})")
+            assert visitor.verify(code).status_code < 400
+            key = StubKey(flavour="u2f")
+            visitor.begin_bind("Blue")
+            assert visitor.finish_bind(key).status_code < 400
+        said_until(demo, r"(A security key was bound to your account)")
+
+
+def said_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """What the first group finds in what it says from here on."""
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if found := re.search(pattern, said):
+            return found[1]
+    raise AssertionError(said)
 
 
 def test_the_demo_is_tidied_away_also_when_it_is_terminated(tmp_path: Path) -> None:
