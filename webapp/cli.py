@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from webapp import __version__
+from webapp import __version__, cli_backend
 
 if TYPE_CHECKING:
     from backends.protocol import Backend
@@ -85,6 +85,10 @@ def demo(port: int | None, keep: Path | None) -> None:
 def secret() -> None:
     """Make a secret for KEYSTEAD_SECRET_KEYS."""
     click.echo(secrets.token_urlsafe(32))
+
+
+main.add_command(cli_backend.backend)
+main.add_command(cli_backend.events)
 
 
 @main.group()
@@ -173,6 +177,38 @@ def account_password(username: str, stdin: bool) -> None:
 
     _run(work)
     click.echo(f"{username} has a new password, and is logged off everywhere.")
+
+
+@account.command("email")
+@click.argument("username")
+@click.argument("email")
+def account_email(username: str, email: str) -> None:
+    """Give an account another e-mail address: for somebody whose mailbox is lost. Make sure who asks."""
+
+    async def work(settings: "Settings", backend: "Backend") -> None:
+        was = await _account(backend, username)
+        _acceptable(was.username, email)
+        await _record(backend, was, replace(was, email=email))
+        await _event(settings, backend, was, "e-mail changed", "")
+
+    _run(work)
+    click.echo(f"Mails for {username} go to {email} from now on.")
+
+
+@account.command("unfreeze")
+@click.argument("username")
+def account_unfreeze(username: str) -> None:
+    """Open an account that was frozen by *This was not me*. Make sure who asks."""
+
+    async def work(settings: "Settings", backend: "Backend") -> bool:
+        was = await _account(backend, username)
+        if was.frozen_at is None:
+            return False
+        await _record(backend, was, replace(was, frozen_at=None))
+        await _event(settings, backend, was, "unfrozen", "")
+        return True
+
+    click.echo(f"{username} is open again." if _run(work) else f"{username} is not frozen.")
 
 
 @account.command("preview")
