@@ -235,7 +235,7 @@ class FileBackend:
             db.execute("DELETE FROM recovery_codes WHERE account_id = ?", (account_id,))
             db.executemany(_RECOVERY_CODES.insert(), codes)
 
-        await self._ask(replace)
+        await self._ask(group_commit.all_or_nothing(replace))
 
     async def recovery_codes_of(self, account_id: str) -> list[RecoveryCode]:
         return self._all(_RECOVERY_CODES, "WHERE account_id = ? ORDER BY place", account_id)
@@ -302,7 +302,7 @@ class FileBackend:
     async def load(self, records: AsyncIterable[Record]) -> int:
         # One transaction: an interrupted load leaves an empty file. SQLite spills it to disk, so memory stays flat.
         with sqlite_file.telling(self._path), contextlib.closing(sqlite_file.connect(self._path)) as db:
-            db.execute("PRAGMA cache_size = -65536")
+            db.execute("PRAGMA cache_size = -16384")
             sqlite_file.begin(db)
             if any(db.execute(f"SELECT EXISTS (SELECT 1 FROM {kind.name})").fetchone()[0] for kind in KINDS):
                 raise NotEmpty(f"{self._path} holds records already.")

@@ -83,7 +83,7 @@ class Writer:
 
     def _commit(self, batch: list[_Waiting]) -> list[Any]:
         """Answer the batch, and what joins it while the lock is waited for, in one transaction."""
-        self._db = db = self._db or sqlite_file.connect(self._path)
+        self._db = db = self._db or sqlite_file.connect(self._path, timeout=0)
         try:
             sqlite_file.begin(db)
         finally:
@@ -111,17 +111,32 @@ class Writer:
 
 
 def _answer(db: sqlite3.Connection, question: Question[Any]) -> Any:
-    """The answer, or the question's own error, which undoes this question and no other of the batch."""
-    db.execute("SAVEPOINT question")
+    """The answer, or the question's own error. A statement that fails has changed nothing: that undoes the question alone."""
     try:
-        answer = question(db)
+        return question(db)
     except (sqlite3.OperationalError, MemoryError):  # the engine's trouble, not the question's: nothing of the batch holds
         raise
     except Exception as error:  # noqa: BLE001  (it is raised again where the question was asked)
-        db.execute("ROLLBACK TO question")
-        answer = _Refused(error)
-    db.execute("RELEASE question")
-    return answer
+        return _Refused(error)
+
+
+def all_or_nothing(question: Question[T]) -> Question[T]:
+    """The same question, for one that changes something by more than one statement.
+
+    The others do without: each statement gives up Python's lock and may wait for it again while all processes wait for us.
+    """
+
+    def ask(db: sqlite3.Connection) -> T:
+        db.execute("SAVEPOINT question")
+        try:
+            return question(db)
+        except BaseException:
+            db.execute("ROLLBACK TO question")
+            raise
+        finally:
+            db.execute("RELEASE question")
+
+    return ask
 
 
 def _tell(batch: list[_Waiting], answers: list[Any]) -> None:

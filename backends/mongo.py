@@ -19,6 +19,7 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, ReadPreference, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, OperationFailure, PyMongoError
 
@@ -440,18 +441,20 @@ class MongoBackend:
         return any([await self._db[name].find_one({}, {"_id": 1}) is not None for name in names])
 
     async def _documents(self, name: str) -> AsyncIterator[Document]:
-        """A whole collection in its order, page by page: one cursor would have to end within one question's time."""
-        last: Document | None = None
-        while page := await self._page(name, last):
-            for document in page:
-                yield document
-            last = page[-1]
+        """A whole collection in its order, page by page."""
+        cursor = self._db[name].find({}).sort([(field, ASCENDING) for field in ORDERS[name]]).batch_size(PAGE)
+        try:
+            while page := await self._page(cursor):
+                for document in page:
+                    yield document
+        finally:
+            await cursor.close()
 
     @_asked
-    async def _page(self, name: str, last: Document | None) -> list[Document]:
-        order = ORDERS[name]
-        after = {} if last is None else _after(order, last)
-        return await self._db[name].find(after).sort([(field, ASCENDING) for field in order]).limit(PAGE).to_list()
+    async def _page(self, cursor: AsyncCursor[Document]) -> list[Document]:
+        # The first page's time is also what the server grants the cursor for all its work, its pauses not counted.
+        with pymongo.timeout(LOADING.total_seconds()):
+            return await cursor.to_list(PAGE)
 
     # the schema
 
@@ -529,13 +532,3 @@ def _pushes(codes: list[Document]) -> list[UpdateOne]:
     for code in codes:
         sets[code.pop("account_id")].append(code)
     return [UpdateOne({"_id": id}, {"$push": {"codes": {"$each": each}}}, upsert=True) for id, each in sets.items()]
-
-
-def _after(order: tuple[str, ...], last: Document) -> Document:
-    """The documents that come behind `last`. The first field is bounded by itself too, so that an index can begin there."""
-    first = order[0]
-    steps = [
-        {field: last[field] for field in order[:number]} | {order[number]: {"$gt": last[order[number]]}}
-        for number in range(len(order))
-    ]
-    return {first: {"$gte": last[first]}, "$or": steps}

@@ -31,11 +31,11 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX accounts_by_age ON accounts (created_at, id);
 
         CREATE TABLE keys (
-            id BLOB PRIMARY KEY, account_id TEXT NOT NULL, name TEXT NOT NULL, public_key BLOB NOT NULL,
+            id BLOB NOT NULL UNIQUE, account_id TEXT NOT NULL, name TEXT NOT NULL, public_key BLOB NOT NULL,
             sign_count INTEGER NOT NULL, aaguid BLOB NOT NULL, attestation TEXT NOT NULL, transports TEXT NOT NULL,
-            rp_id TEXT NOT NULL, bound_at INTEGER NOT NULL, used_at INTEGER
-        ) STRICT;
-        CREATE INDEX keys_of ON keys (account_id, bound_at, id);
+            rp_id TEXT NOT NULL, bound_at INTEGER NOT NULL, used_at INTEGER,
+            PRIMARY KEY (account_id, bound_at, id)
+        ) STRICT, WITHOUT ROWID;
 
         CREATE TABLE recovery_codes (
             place INTEGER PRIMARY KEY, account_id TEXT NOT NULL, digest BLOB NOT NULL,
@@ -82,11 +82,11 @@ def path(url: str) -> Path:
     return Path(unquote(parts.path)).absolute()
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, timeout: float = 1) -> sqlite3.Connection:
     # mode=rw: a file that vanished is an error, and never a new, empty one. The close of another process's last connection
     # and the recovery after a crash lock even readers out for a moment, hence their time-out.
     address = f"file:{quote(str(path))}?mode=rw"
-    db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=1, check_same_thread=False, cached_statements=256)
+    db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout, check_same_thread=False, cached_statements=256)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA journal_size_limit = 67108864")
     return db
@@ -98,9 +98,10 @@ def _is_locked(error: sqlite3.Error) -> bool:
 
 def _tries() -> Iterator[float]:
     """How long to sleep before each next try for the lock: SQLite's own waiting grows to 100 ms and starves the unlucky."""
-    end = time.monotonic() + PATIENCE.total_seconds()
+    end, longest = time.monotonic() + PATIENCE.total_seconds(), 0.0001
     while time.monotonic() < end:
-        yield random.uniform(0.0002, 0.002)  # noqa: S311  (processes must not wake in step; nothing secret)
+        yield random.uniform(longest / 2, longest)  # noqa: S311  (processes must not wake in step; nothing secret)
+        longest = min(longest * 1.2, 0.002)
 
 
 def _did_get(db: sqlite3.Connection, statement: str) -> bool:
@@ -116,7 +117,6 @@ def _did_get(db: sqlite3.Connection, statement: str) -> bool:
 
 def _patiently(db: sqlite3.Connection, statement: str) -> None:
     """Execute it as soon as other processes let us; Unavailable if they do not."""
-    db.execute("PRAGMA busy_timeout = 0")
     for pause in _tries():
         if _did_get(db, statement):
             return
