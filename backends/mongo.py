@@ -347,8 +347,7 @@ class MongoBackend:
 
     @_asked
     async def ready(self) -> None:
-        said = {document["_id"] async for document in self._db.keystead.find({})}
-        if "load" in said:
+        if "load" in await self._notes():
             raise Unavailable("Records were being loaded, and not all of them are there: load them again.")
 
     @_asked
@@ -409,6 +408,11 @@ class MongoBackend:
 
     # asking
 
+    @_asked
+    async def _notes(self) -> set[str]:
+        """What the database has put down about itself: its `schema`, and that a `load` has begun and not ended."""
+        return {document["_id"] async for document in self._db.keystead.find({})}
+
     async def _insert(self, name: str, document: Document) -> bool:
         """False if its identity exists. A retry by the driver that meets its own first try is not somebody else."""
         mark = ObjectId()
@@ -442,6 +446,7 @@ class MongoBackend:
 
     async def _documents(self, name: str) -> AsyncIterator[Document]:
         """A whole collection in its order, page by page."""
+        await self._notes()  # within one question's time: a page, which is allowed more, must not wait for a server
         cursor = self._db[name].find({}).sort([(field, ASCENDING) for field in ORDERS[name]]).batch_size(PAGE)
         try:
             while page := await self._page(cursor):

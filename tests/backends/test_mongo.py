@@ -271,7 +271,7 @@ async def test_an_outage_is_unavailable_soon_and_the_same_backend_recovers(own_s
     questions = [backend.ready(), backend.account("alice"), backend.add_key(key()), all_of(backend.accounts())]
     answers = await asyncio.gather(*questions, return_exceptions=True)
     assert [type(answer) for answer in answers] == [Unavailable] * 4
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     await asyncio.to_thread(own_server.start)
     end = time.monotonic() + 15
     while time.monotonic() < end:
@@ -330,7 +330,7 @@ async def test_a_server_that_stalls_is_a_time_out_and_no_hang(own_server: MongoS
             began = time.monotonic()
             with pytest.raises(Unavailable):
                 await question
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
         tar.moves.set()
         end = time.monotonic() + 15
         found = None
