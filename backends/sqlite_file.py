@@ -101,7 +101,7 @@ def _tries() -> Iterator[float]:
     end, longest = time.monotonic() + PATIENCE.total_seconds(), 0.0001
     while time.monotonic() < end:
         yield random.uniform(longest / 2, longest)  # noqa: S311  (processes must not wake in step; nothing secret)
-        longest = min(longest * 1.2, 0.002)
+        longest = min(longest * 1.2, 0.0005)
 
 
 def _did_get(db: sqlite3.Connection, statement: str) -> bool:
