@@ -16,6 +16,8 @@ from urllib.parse import quote, unquote, urlsplit
 from backends.protocol import NotOurs, Unavailable
 
 APPLICATION_ID = 0x4B657973  # "Keys"
+OLDEST_SQLITE = (3, 37, 0)
+"""Tables that are STRICT about their types."""
 PATIENCE = timedelta(seconds=10)
 """How long a write waits for other processes' writes before it says Unavailable."""
 
@@ -163,6 +165,8 @@ def inode(path: Path) -> tuple[int, int] | None:
 
 def prepare(path: Path, *, migrate: bool = False) -> list[str]:
     """See to it that the file is ours and of this schema; the names of the steps that this took."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise NotOurs(f"This Python has SQLite {sqlite3.sqlite_version}, and 3.37 is needed. MongoDB would do.")
     _make(path)
     with contextlib.closing(_connect_to_ours(path)) as db:
         _patiently(db, "PRAGMA journal_mode = WAL")

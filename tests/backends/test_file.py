@@ -90,6 +90,13 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
     assert (tmp_path / "keystead.db").read_bytes() == content
 
 
+async def test_an_sqlite_that_is_too_old_is_refused(tmp_path: Path, backend_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(NotOurs, match=r"3\.37"):
+        await FileBackend.open(backend_url)
+    assert _files(tmp_path) == []
+
+
 async def test_a_newer_schema_is_refused(tmp_path: Path, backend_url: str, backend: FileBackend) -> None:
     await backend.close()
     _execute(tmp_path, f"PRAGMA user_version = {len(sqlite_file.MIGRATIONS) + 1}")
