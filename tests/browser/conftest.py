@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, Response, sync_playwright
 
 from tests.browser import keys as virtual
 from tests.browser import live_site
@@ -125,6 +125,8 @@ def new_visit(browser: tuple[Browser, MakeKeys], browser_name: BrowserName) -> I
             context.on("console", lambda message: _note(message, wrong))
             context.on("weberror", lambda error: wrong.append(str(error.error)))
             page = context.new_page()
+            if browser_name == "firefox":
+                _persist(page)
             keys = make_keys(page)
             stack.callback(keys.clear)
             return Visit(browser_name, context, page, keys, make_keys)
@@ -137,6 +139,22 @@ def new_visit(browser: tuple[Browser, MakeKeys], browser_name: BrowserName) -> I
 def visit(new_visit: NewVisit) -> Visit:
     """Somebody at a browser."""
     return new_visit()
+
+
+def _persist(page: Page) -> None:
+    """Let `goto` try again: on a busy machine Playwright takes Firefox's news of one navigation for that of two, and gives up."""
+    goto = page.goto
+
+    def again(url: str, **options: Any) -> Response | None:
+        try:
+            return goto(url, **options)
+        except Error as error:
+            if "is interrupted by another navigation" not in error.message:
+                raise
+            page.wait_for_load_state()
+            return goto(url, **options)
+
+    page.goto = again  # type: ignore[method-assign]  # every test calls it, and none should have to know
 
 
 def _note(message: ConsoleMessage, wrong: list[str]) -> None:

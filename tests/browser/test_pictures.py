@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import walk
@@ -11,10 +12,11 @@ from tests.browser.conftest import NewVisit
 from tests.browser.live_site import Site
 
 
+@pytest.mark.parametrize("browser_name", ["chromium"], indirect=True, scope="session")
 def test_the_row_and_the_key_step_can_be_shown(new_visit: NewVisit, serve: Callable[..., Site]) -> None:
     site = serve()
     anna = site.person("anna")
-    visit = new_visit(viewport={"width": 1000, "height": 620}, color_scheme="light")
+    visit = new_visit(viewport={"width": 1000, "height": 620}, color_scheme="light", reduced_motion="reduce")
     page = visit.page
     visit.keys.add("u2f")
     walk.log_on(page, site, anna)
@@ -34,7 +36,7 @@ def test_the_row_and_the_key_step_can_be_shown(new_visit: NewVisit, serve: Calla
 def picture(page: Page, name: str) -> None:
     page.mouse.move(0, 0)
     page.evaluate("() => scrollTo(0, 0)")
-    data = page.screenshot(animations="disabled")
+    data = page.screenshot()
     assert data.startswith(b"\x89PNG")
     folder = os.environ.get("KEYSTEAD_PICTURES")
     if folder:
