@@ -152,7 +152,7 @@ async def _cross_origin(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
-    await pages.page(Request(scope, receive), "browser.html", found=found)(scope, receive, send)
+    await pages.page(Request(scope, receive), "browser.html", 403, found=found)(scope, receive, send)
 
 
 async def _not_signed_in(request: Request, _: Exception) -> Response:

@@ -163,7 +163,10 @@ class SameOrigin:
 
 
 class Supported:
-    """ASGI middleware: a browser that is too old for our pages gets one that names what works. Advice, not a check."""
+    """ASGI middleware: a browser that is too old for our pages gets one that names what works. Advice, not a check.
+
+    It comes as 403, so that whoever asks for `/account` to learn whether a visitor is signed in is not misled.
+    """
 
     def __init__(self, app: ASGIApp, advice: Callable[[Scope, Receive, Send, str], Awaitable[None]]) -> None:
         self.app, self.advice = app, advice

@@ -37,14 +37,14 @@ async def waiting(request: Request, who: SignedIn, purpose: str, email: str | No
 async def send(request: Request, who: SignedIn, purpose: str, email: str) -> bool:
     """Send a code, or the one that can still be typed once more (True). NotSent if it is too soon, or the mail did not leave."""
     try:
-        await limits.count(request, SEND, who.account.id)
+        await limits.count(request, SEND, who.account.id, purpose)
         await limits.count(request, SENDS, who.account.id)
     except TooOften as often:
         raise NotSent(_wait(often), 429, often.seconds) from None
     try:
         return await _send(request, who, purpose, email)
     except MailFailed:
-        await limits.forget(request, SEND, who.account.id)
+        await limits.forget(request, SEND, who.account.id, purpose)
         await limits.take_back(request, SENDS, who.account.id)
         raise NotSent("The mail could not be sent. Nothing is lost: please try again in a moment.", 503) from None
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import IO
 
 from backends import open_backend
 from webapp.cli import new_account
-from webapp.testing.mailbox import Outbox, free_port
+from webapp.testing.mailbox import Outbox, free_port, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ class Site:
     def code(self, person: Person) -> str:
         """The digits in the newest mail with a code; waits for the first."""
         return self.mailbox.code(person.email)
+
+    def link(self, person: Person, path: str) -> str:
+        """The newest mailed link to this page; waits for the first."""
+        ends = time.monotonic() + 5
+        wanted = re.compile(re.escape(self.url + path) + r"\?token=\S+")
+        while not (found := [link for letter in self.letters(person) for link in wanted.findall(text_of(letter))]):
+            if time.monotonic() > ends:
+                raise AssertionError(f"no link to {path} was mailed")
+            time.sleep(0.05)
+        return str(found[-1])
 
     def keystead(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the keystead command on this site."""

@@ -72,6 +72,17 @@ def _pages(visit: Visit, site: Site, person: Person) -> Iterator[str]:
     yield "bind dialog"
     page.goto(f"{site.url}{walk.U2F}/dialog?help=1")
     yield "help dialog"
+    for path in ("password", "email", "recovery", "sessions", "activity"):
+        page.goto(f"{site.url}/account/{path}")
+        yield path
+    page.goto(f"{site.url}/account/recovery")
+    page.get_by_role("button", name="Make recovery codes").click()
+    expect(page.get_by_role("heading", name="Write these down now")).to_be_visible()
+    yield "recovery codes"
+    page.goto(site.link(person, "/not-me"))
+    yield "this was not me"
+    page.goto(f"{site.url}/logon/forgotten")
+    yield "forgotten password"
     page.goto(f"{site.url}/nowhere")
     yield "not found"
     walk.log_off(page, site)
@@ -80,6 +91,8 @@ def _pages(visit: Visit, site: Site, person: Person) -> Iterator[str]:
     page.get_by_role("button", name="Use my key").click()
     expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
     yield "key step, touch"
+    page.goto(f"{site.url}/logon/recovery")
+    yield "recovery code at logon"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -96,7 +109,7 @@ def test_axe_finds_nothing_and_nothing_overflows(
         found += [f"{where}: {finding}" for finding in _findings(visit.page)]
         if overflow := _overflow(visit.page):
             found.append(f"{where}: {overflow} px wider than the screen")
-    assert len(seen) == 18
+    assert len(seen) == 27
     assert found == []
 
 
