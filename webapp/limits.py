@@ -72,6 +72,14 @@ async def count(request: Request, limit: Limit, *who: str) -> None:
         raise TooOften(attempts.resets_at - now)
 
 
+async def look(request: Request, limit: Limit, *who: str) -> None:
+    """TooOften if whoever this is has reached the limit; nothing is counted. For attempts that nobody can guess right."""
+    now = clock.now()
+    attempts = await request.state.backend.count_attempt(_bucket(limit, who), now, limit.window, cost=0)
+    if attempts.count >= limit.most:
+        raise TooOften(attempts.resets_at - now)
+
+
 async def take_back(request: Request, limit: Limit, *who: str) -> None:
     """The attempt just counted was none to count: it succeeded, or failed through no fault of theirs."""
     await request.state.backend.count_attempt(_bucket(limit, who), clock.now(), limit.window, cost=-1)

@@ -7,13 +7,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -80,7 +81,8 @@ def by_htmx(request: Request) -> bool:
 
 def url(request: Request, route: str, **params: str) -> str:
     """The path of a route, with the prefix that we are served under. Never the Host header."""
-    return request.state.settings.prefix + str(request.app.url_path_for(route, **params))
+    path = request.app.url_path_for(route, **params) if params else _fixed_path(request.app, route)
+    return f"{request.state.settings.prefix}{path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,12 @@ def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     return environment().get_template(template).render(common | context, request=request)
 
 
+@lru_cache(maxsize=256)
+def _fixed_path(app: Starlette, route: str) -> str:
+    """Starlette looks through all routes each time, and a page has a dozen links."""
+    return str(app.url_path_for(route))
+
+
 @pass_context
 def _url(context: Context, route: str, **params: str) -> str:
     return url(context["request"], route, **params)
@@ -170,7 +178,7 @@ def _url(context: Context, route: str, **params: str) -> str:
 
 @pass_context
 def _static(context: Context, file: str) -> str:
-    return f"{url(context['request'], 'static', path=file)}?{_digest(file)}"
+    return f"{context['request'].state.settings.prefix}/static/{file}?{_digest(file)}"
 
 
 @cache

@@ -64,13 +64,13 @@ async def finish_key(request: Request, who: HalfSignedIn) -> Response:
     """Signed in, or why not."""
     form = await guards.form(request)
     wanted = form.get("next", "")
-    await limits.count(request, limits.KEY_STEP, who.account.id, limits.here(request))
+    await limits.look(request, limits.KEY_STEP, who.account.id, limits.here(request))
     try:
         used = await ceremonies.finish_use(request, form, "logon", who)
     except Failed as failed:
+        await limits.count(request, limits.KEY_STEP, who.account.id, limits.here(request))
         task = await alarms.key_refused(request, who.account, failed)
         return _panel(request, who, wanted=wanted, failure=failed.failure, status=422, task=task)
-    await limits.forget(request, limits.KEY_STEP, who.account.id, limits.here(request))
     return await _enter(request, who, wanted, "key", used.name)
 
 
