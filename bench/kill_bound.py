@@ -92,9 +92,8 @@ def run(rounds: int, folder: Path) -> int:
     for number in range(rounds):
         username = f"person-{number}"
         account_id = asyncio.run(_add(site.backend, username))
-        server = site.start()
+        server, visitor = site.start(), site.visitor(f"{username}@example.com")
         try:
-            visitor = site.visitor(f"{username}@example.com")
             visitor.log_on(username, PASSWORD)
             visitor.get(U2F)
             visitor.send_code()
@@ -105,6 +104,7 @@ def run(rounds: int, folder: Path) -> int:
         finally:
             server.kill()
             server.wait()
+            visitor.client.close()
         if bound.headers.get("location") != f"{U2F}/done":
             raise RuntimeError(f"not bound: {bound.status_code}")
         lost += asyncio.run(_bound(site.backend, account_id)) != [f"key of {username}"]

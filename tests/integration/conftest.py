@@ -1,11 +1,42 @@
 """Keystead's own integration tests use the kit that integrators use."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from tests import mongo_server
 from webapp.testing import fixtures
+from webapp.testing.site import Site, running
+
+ON_BOTH = ("test_binding", "test_logon", "test_lockout")
+"""The flow itself, which runs on the file backend and on MongoDB alike."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The entry point has registered the fixtures wherever Keystead is installed; a source tree alone has to."""
     if not config.pluginmanager.is_registered(fixtures):
         config.pluginmanager.register(fixtures, "keystead_from_the_source")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "keystead" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in ON_BOTH:
+        metafunc.parametrize("keystead", ["file", "mongodb"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def mongodb() -> Iterator[str]:
+    """The address of a server that speaks MongoDB's wire protocol."""
+    with mongo_server.running() as address:
+        yield address
+
+
+@pytest.fixture
+def keystead(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """The kit's fixture of that name, on the backend that the test is run on."""
+    if getattr(request, "param", "file") == "file":
+        with running(tmp_path) as site:
+            yield site
+    else:
+        with running(tmp_path, backend=mongo_server.database(request.getfixturevalue("mongodb"))) as site:
+            yield site
