@@ -29,13 +29,12 @@ async def send_code(request: Request, account: Account, email: str, digits: str)
     )
 
 
-def reset(request: Request, account: Account) -> BackgroundTask:
-    """The link to set a new password with. It dies with the password that it replaces."""
+async def send_reset(request: Request, account: Account) -> None:
+    """Send the link to set a new password with. It dies with the password that it replaces."""
     settings = request.state.settings
     link = links.make(settings, "reset", account.id, links.fingerprint(account), RESET_LIFETIME)
     minutes = int(RESET_LIFETIME.total_seconds() // 60)
-    letter = _letter(settings, account, account.email, "reset", "Set a new password", link=link, minutes=minutes)
-    return BackgroundTask(_send, request, letter)
+    await _send(request, _letter(settings, account, account.email, "reset", "Set a new password", link=link, minutes=minutes))
 
 
 def key_bound(request: Request, account: Account, name: str, at: datetime) -> BackgroundTask:

@@ -1,12 +1,16 @@
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from backends.records import Session
+from webapp import clock
 from webapp.testing.clock import Clock
 from webapp.testing.mailbox import text_of
 from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
-from webapp.testing.visitor import Visitor
+from webapp.testing.visitor import Visitor, at_once
 
 U2F = "/account/security/u2f"
 
@@ -308,3 +312,28 @@ def test_a_listed_account_is_asked(tmp_path_factory: pytest.TempPathFactory) -> 
         visitor.log_off()
         visitor.log_on("yan", site.password)
         assert visitor.get("/account").headers["location"] == "/logon/key"
+
+
+def test_of_two_sessions_that_proved_by_code_and_bind_at_once_no_more_than_one_binds(keystead: Site) -> None:
+    racers = [keystead.visitor() for _ in range(6)]
+    answers = []
+    for racer in racers:
+        racer.log_on("zoe", keystead.password)
+        session = keystead.call(_newest_session, keystead)
+        keystead.call(_prove_by_code, keystead, session)
+        racer.get(U2F)
+        racer.begin_bind()
+        answers.append(racer.answer(StubKey()))
+    finishes = [partial(racer.post, f"{U2F}/bind/finish", answer) for racer, answer in zip(racers, answers, strict=True)]
+    bound = [answer for answer in at_once(finishes) if answer.headers.get("location", "").endswith("/done")]
+    keys = keystead.call(keystead.backend.keys_of, keystead.account.id)
+    assert len(keys) == len(bound) <= 1
+
+
+async def _newest_session(site: Site) -> Session:
+    return (await site.backend.sessions_of(site.account.id, clock.now()))[-1]
+
+
+async def _prove_by_code(site: Site, session: Session) -> bool:
+    """As if the code of this session had been typed: a mail a minute is all that a test could wait for."""
+    return await site.backend.record_session(session.token_hash, replace(session, proof="code", proven_at=clock.now()))

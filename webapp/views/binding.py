@@ -76,7 +76,10 @@ async def finish_bind(request: Request, who: Proven) -> Response:
     except KeyTaken:
         return steps.bind(request, who, label=label, failure=ceremonies.TAKEN, status=409)
     await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
-    await sessions.step_up(request, who.session, proof="key")
+    if await sessions.step_up(request, who.session, proof="key") is None:
+        # Another session bound a key in this very moment and ended this one, whose proof (a code) is no longer enough.
+        await request.state.backend.remove_key(who.account.id, key.id)
+        raise guards.NotSignedIn
     await events.add(request, who.account.id, "key bound", key.name)
     return pages.go(request, "binding.done", task=letters.key_bound(request, who.account, key.name, key.bound_at))
 

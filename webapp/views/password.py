@@ -49,9 +49,8 @@ async def submit_forgotten(request: Request) -> Response:
     """The same answer for every username; a mail goes out where there is an account."""
     form = await guards.form(request)
     await limits.count(request, limits.RESET_ADDRESS, limits.here(request))
-    account = await request.state.backend.account_named(form.get("username", "").strip())
     answer = pages.page(request, "forgotten.html", sent=True)
-    answer.background = await _mail(request, account) if account else None
+    answer.background = BackgroundTask(_mail, request, form.get("username", "").strip())
     return answer
 
 
@@ -79,12 +78,16 @@ async def submit_reset(request: Request) -> Response:
     return pages.go(request, "logon.show", {"notice": "password"}, task=letters.password_changed(request, account))
 
 
-async def _mail(request: Request, account: Account) -> BackgroundTask | None:
+async def _mail(request: Request, username: str) -> None:
+    """Once the answer has gone out, so that its time tells nothing either."""
+    account = await request.state.backend.account_named(username)
+    if account is None:
+        return
     try:
         await limits.count(request, limits.RESET_ACCOUNT, account.id)
     except TooOften:
-        return None  # said to nobody: the answer is the same for every name
-    return letters.reset(request, account)
+        return  # said to nobody: the answer is the same for every name
+    await letters.send_reset(request, account)
 
 
 async def _known(request: Request, token: str) -> tuple[Link | None, Account | None]:
