@@ -1,0 +1,56 @@
+"""python -m bench.peers [--rounds N] [--only NAME …] [--small]: the table, medians of the rounds.
+
+The peers take turns, so that noise of the machine falls on all of them. What cannot be measured here is said aloud.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.peers import measure, table
+from bench.peers.floor import Floor
+from bench.peers.keystead import Keystead
+from bench.peers.measure import CROWD, Effort, Round
+from bench.peers.peer import Missing, Peer
+from bench.peers.person import Person
+
+PEERS: tuple[type[Peer], ...] = (Keystead, Floor)
+SMALL = Effort(alone=16, together=32, storm=16)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--only", nargs="+", choices=[peer.name for peer in PEERS])
+    asked.add_argument("--small", action="store_true", help="a few logons only: to see whether it works")
+    options = asked.parse_args()
+    with tempfile.TemporaryDirectory(prefix="keystead-bench-") as folder:
+        ready = _ready([peer() for peer in PEERS if not options.only or peer.name in options.only], Path(folder))
+        found: list[Round] = []
+        for number in range(1, options.rounds + 1):
+            for peer, people, seeded in ready:
+                print(f"round {number} of {options.rounds}: {peer.name} ...", file=sys.stderr, flush=True)
+                found.append(measure.run(peer, people, seeded, SMALL if options.small else Effort()))
+    print(table.markdown(found))
+    print(f"\n{options.rounds} rounds, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
+
+
+def _ready(peers: list[Peer], folder: Path) -> list[tuple[Peer, list[Person], Path]]:
+    """Those that can be measured here, each with people and records."""
+    ready = []
+    for peer in peers:
+        people, seeded = peer.people(CROWD), folder / peer.name
+        seeded.mkdir()
+        try:
+            peer.python()
+            peer.seed(seeded, people)
+            ready.append((peer, people, seeded))
+        except Missing as missing:
+            print(f"\n*** NOT MEASURED: {peer.name}: {missing} ***\n", file=sys.stderr)
+    return ready
+
+
+if __name__ == "__main__":
+    main()

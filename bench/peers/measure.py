@@ -1,0 +1,205 @@
+"""One round with one peer: start it, log people on with their keys, alone and 16 at a time, and during a storm of passwords.
+
+CPU is that of the server's processes alone, between the first request of a kind and the last; the keys sign elsewhere.
+"""
+
+import asyncio
+import re
+import shutil
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.peers import process
+from bench.peers.peer import ROOT, Off, Peer
+from bench.peers.person import ORIGIN, Person
+from bench.peers.process import Server
+from bench.peers.wire import Answer, Browser, Connection
+
+CROWD = 16
+STORM = 32
+WARM_UP = 2
+"""Logons of each person before the clock runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many logons a round takes."""
+
+    alone: int = 48
+    together: int = 12 * CROWD
+    storm: int = 48
+
+
+@dataclass(slots=True)
+class Steps:
+    """Steps of one kind that were taken: what they cost the server, and how long each took. Milliseconds."""
+
+    cpu: float
+    per_second: float
+    took: list[float]
+
+    @property
+    def p50(self) -> float:
+        return statistics.median(self.took)
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.took)[min(len(self.took) - 1, len(self.took) * 99 // 100)]
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round found."""
+
+    peer: str
+    load: float
+    started_in: float = 0
+    resident: float = 0
+    proportional: float = 0
+    page: list[Answer] = field(default_factory=list)
+    steps: dict[str, Steps] = field(default_factory=dict)
+
+
+def run(peer: Peer, people: list[Person], seeded: Path, effort: Effort) -> Round:
+    """A round on a fresh copy of the peer's records."""
+    found = Round(peer.name, process.load_average())
+    with TemporaryDirectory(prefix="keystead-bench-") as folder:
+        shutil.copytree(seeded, folder, dirs_exist_ok=True)
+        with _serving(peer, Path(folder)) as server:
+            asyncio.run(_round(peer, people, server, effort, found))
+    return found
+
+
+@contextmanager
+def _serving(peer: Peer, folder: Path) -> Iterator[Server]:
+    port = process.free_port()
+    command, environ = peer.command(folder, port)
+    begun = time.perf_counter()
+    with process.running(command, environ, port, folder / "log", ROOT) as server:
+        try:
+            asyncio.run(_first_page(peer, server))
+            server.started_in = time.perf_counter() - begun
+            yield server
+        except Exception as error:
+            error.add_note((folder / "log").read_text(errors="replace")[-3000:])
+            raise
+
+
+async def _first_page(peer: Peer, server: Server) -> None:
+    end = time.monotonic() + process.PATIENCE
+    while time.monotonic() < end and server.process.poll() is None:
+        with suppress(OSError, EOFError), closing(Connection(server.port)) as wire:
+            await peer.arrive(Browser(ORIGIN, wire=wire), None)
+            return
+        await asyncio.sleep(0.002)
+    raise Off(f"{peer.name} does not answer")
+
+
+async def _round(peer: Peer, people: list[Person], server: Server, effort: Effort, found: Round) -> None:
+    found.started_in = server.started_in * 1000
+    walk = Walk(peer, people, server)
+    for _ in range(WARM_UP):
+        await walk.give_passwords(len(people))
+        await walk.use_keys(CROWD)
+    found.steps["password"] = await walk.give_passwords(effort.alone)
+    found.steps["alone"] = await walk.use_keys(1)
+    await walk.give_passwords(effort.together)
+    found.steps["together"] = await walk.use_keys(CROWD)
+    found.resident, found.proportional = server.resident(), server.proportional()
+    found.page = await logon_page(peer, server.port)
+    await walk.give_passwords(effort.storm)
+    found.steps["storm"] = await walk.use_keys_in_a_storm()
+
+
+Way = tuple[Person, Browser]
+
+
+@dataclass(slots=True)
+class Walk:
+    """People on their way in. A person may be on it in several browsers, but uses the key in one at a time."""
+
+    peer: Peer
+    people: list[Person]
+    server: Server
+    _half: list[Way] = field(default_factory=list)
+    _kept: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    async def give_passwords(self, number: int) -> Steps:
+        """So many browsers get as far as the key, four at a time."""
+        self._half = [self._way(n) for n in range(number)]
+        await self._take(self.peer.arrive, self._half, 1)
+        if not self.peer.passwordless:
+            return await self._take(self.peer.password, self._half, 4)
+        others = [self._way(n) for n in range(min(number, CROWD))]
+        await self._take(self.peer.arrive, others, 1)
+        return await self._take(self.peer.password, others, 4)
+
+    async def use_keys(self, at_once: int) -> Steps:
+        """All who have got as far as the key log on with it."""
+        signing: list[float] = []
+
+        async def use_key(browser: Browser, person: Person) -> None:
+            asked = await self.peer.begin(browser, person)
+            begun = time.perf_counter()
+            answer = person.answer(asked.options)
+            signing.append((time.perf_counter() - begun) * 1000)
+            await self.peer.finish(browser, person, asked, answer)
+            self._kept[person.number] = self.peer.kept(browser.cookies)
+
+        steps = await self._take(use_key, self._half, at_once)
+        steps.took = [took - statistics.median(signing) for took in steps.took]
+        return steps
+
+    async def use_keys_in_a_storm(self) -> Steps:
+        """The same, one at a time, while others give passwords as fast as they are answered."""
+        over = asyncio.Event()
+
+        async def give(number: int) -> None:
+            while not over.is_set():
+                person, browser = self._way(number, f"203.0.113.{number}")
+                with closing(Connection(self.server.port)) as browser.wire:
+                    await self.peer.arrive(browser, person)
+                    await self.peer.password(browser, person)
+
+        storm = [asyncio.create_task(give(number)) for number in range(STORM)]
+        await asyncio.sleep(1)
+        steps = await self.use_keys(1)
+        over.set()
+        await asyncio.gather(*storm)
+        return steps
+
+    async def _take(self, step: Callable[[Browser, Person], Awaitable[None]], ways: list[Way], at_once: int) -> Steps:
+        """The step in so many lanes, each over a connection of its own. Whose number is the same are in the same lane."""
+        took: list[float] = []
+
+        async def lane(number: int) -> None:
+            with closing(Connection(self.server.port)) as wire:
+                for person, browser in ways:
+                    if person.number % at_once == number:
+                        browser.wire, begun = wire, time.perf_counter()
+                        await step(browser, person)
+                        took.append((time.perf_counter() - begun) * 1000)
+
+        before, begun = self.server.cpu(), time.perf_counter()
+        await asyncio.gather(*(lane(number) for number in range(at_once)))
+        seconds = time.perf_counter() - begun
+        return Steps((self.server.cpu() - before) * 1000 / len(took), len(took) / seconds, took)
+
+    def _way(self, number: int, address: str = "") -> Way:
+        person = self.people[number % len(self.people)]
+        return person, Browser(ORIGIN, address or person.address, dict(self._kept.get(person.number, {})))
+
+
+async def logon_page(peer: Peer, port: int) -> list[Answer]:
+    """The logon page and everything of the same site that it loads."""
+    with closing(Connection(port)) as wire:
+        browser = Browser(ORIGIN, wire=wire)
+        loaded = [await browser.get(peer.logon_page)]
+        tags = re.findall(r"<(?:script|link|img)\b[^>]*>", loaded[0].text)
+        wanted = [found[1] for tag in tags if "canonical" not in tag and (found := re.search(r'(?:src|href)="(/[^"]+)"', tag))]
+        return loaded + [await browser.get(path.replace("&amp;", "&")) for path in dict.fromkeys(wanted)]
