@@ -214,6 +214,15 @@ class BackendContract:
             await backend.add_key(key(id, bound_at=NOW - age * MILLISECOND))
         assert [found.id for found in await backend.keys_of("alice")] == [b"c", b"d", b"a", b"b"]
 
+    async def test_each_domain_that_a_key_is_bound_to_is_named_once(self, backend: Backend) -> None:
+        assert await backend.rp_ids() == []
+        domains = ["b.example", "a.example", "b.example", "a.b.example", "a.example", "b.example"]
+        for number, domain in enumerate(domains):
+            await backend.add_key(key(bytes([number]), f"account {number % 2}", rp_id=domain))
+        assert await backend.rp_ids() == ["a.b.example", "a.example", "b.example"]
+        assert await backend.remove_key("account 1", b"\x03")
+        assert await backend.rp_ids() == ["a.example", "b.example"]
+
     @pytest.mark.parametrize("id", KEY_IDS, ids=[f"{len(id)} bytes, {id[0]:02x}…" for id in KEY_IDS])
     async def test_an_id_may_be_any_bytes(self, backend: Backend, id: bytes) -> None:
         await backend.add_key(key(id))

@@ -188,6 +188,9 @@ class FileBackend:
             WHERE id = :id AND (sign_count < :count OR (sign_count = 0 AND :count = 0))"""
         return await self._did(statement, {"id": key_id, "count": sign_count, "at": milliseconds(at)})
 
+    async def rp_ids(self) -> list[str]:
+        return [row[0] for row in self._read("SELECT rp_id FROM rp_ids ORDER BY rp_id")]
+
     async def rename_key(self, account_id: str, key_id: bytes, name: str) -> bool:
         return await self._did("UPDATE keys SET name = ? WHERE id = ? AND account_id = ?", (name, key_id, account_id))
 

@@ -47,7 +47,7 @@ CODEC = Codec(to={Form.TEXTS: list}, back={Form.TEXTS: tuple})
 
 INDEXES: dict[str, list[IndexModel]] = {
     "accounts": [IndexModel("folded", unique=True), IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)])],
-    "keys": [IndexModel([("account_id", ASCENDING), ("bound_at", ASCENDING), ("_id", ASCENDING)])],
+    "keys": [IndexModel([("account_id", ASCENDING), ("bound_at", ASCENDING), ("_id", ASCENDING)]), IndexModel("rp_id")],
     "events": [IndexModel([("account_id", ASCENDING), ("seq", ASCENDING)], unique=True)],
     "sessions": [
         IndexModel([("account_id", ASCENDING), ("begun_at", ASCENDING), ("_id", ASCENDING)]),
@@ -72,11 +72,15 @@ ORDERS: dict[str, tuple[str, ...]] = {
 
 
 async def _make_indexes(db: Database) -> None:
-    for name, indexes in INDEXES.items():
-        await db[name].create_indexes(indexes)
+    with pymongo.timeout(LOADING.total_seconds()):  # a new one over many records takes its time
+        for name, indexes in INDEXES.items():
+            await db[name].create_indexes(indexes)
 
 
-MIGRATIONS: tuple[tuple[str, Callable[[Database], Awaitable[None]]], ...] = (("Make the indexes", _make_indexes),)
+MIGRATIONS: tuple[tuple[str, Callable[[Database], Awaitable[None]]], ...] = (
+    ("Make the indexes", _make_indexes),
+    ("Find keys by their domain", _make_indexes),
+)
 """What each schema adds to the one before it. A step may be run again after it was interrupted. Never edited once released."""
 
 
@@ -223,6 +227,10 @@ class MongoBackend:
     async def record_use(self, key_id: bytes, sign_count: int, at: datetime) -> bool:
         below: Any = {"$lt": sign_count} if sign_count else 0
         return await self._did_update("keys", {"_id": key_id, "sign_count": below}, {"sign_count": sign_count, "used_at": at})
+
+    @_asked
+    async def rp_ids(self) -> list[str]:
+        return sorted(await self._db["keys"].distinct("rp_id"))
 
     @_asked
     async def rename_key(self, account_id: str, key_id: bytes, name: str) -> bool:

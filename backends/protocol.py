@@ -106,6 +106,9 @@ class Backend(Protocol):
     async def record_use(self, key_id: bytes, sign_count: int, at: datetime) -> bool:
         """Store the counter and `used_at` if `sign_count` is above the stored one, or both are 0 (WebAuthn L3 §7.2 step 22)."""
 
+    async def rp_ids(self) -> list[str]:
+        """What domains keys are bound to, each once and sorted. Costs what there are of domains, however many keys there are."""
+
     async def rename_key(self, account_id: str, key_id: bytes, name: str) -> bool:
         """False if this account has no such key."""
 

@@ -122,6 +122,24 @@ async def test_an_older_schema_is_refused_until_it_is_migrated(
     await migrated.close()
 
 
+async def test_domains_of_keys_that_were_bound_before_they_were_counted_are_known(
+    backend_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_file, "MIGRATIONS", sqlite_file.MIGRATIONS[:1])
+        before = await FileBackend.open(backend_url)
+        for id, domain in ((b"1", "old.example"), (b"2", "new.example"), (b"3", "old.example")):
+            await before.add_key(key(id, rp_id=domain))
+        await before.close()
+    assert await FileBackend.migrate(backend_url) == ["Count the keys of each domain"]
+    migrated = await FileBackend.open(backend_url)
+    assert await migrated.rp_ids() == ["new.example", "old.example"]
+    assert await migrated.remove_key("alice", b"1")
+    assert await migrated.remove_key("alice", b"2")
+    assert await migrated.rp_ids() == ["old.example"]
+    await migrated.close()
+
+
 async def test_a_migration_that_fails_changes_nothing(
     tmp_path: Path, backend_url: str, backend: FileBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -207,6 +207,10 @@ class ShelfBackend:
             shelf.put(replace(key, sign_count=sign_count, used_at=at))
             return True
 
+    async def rp_ids(self) -> list[str]:
+        with self._shelf() as shelf:
+            return sorted({key.rp_id for key in shelf.keys.values()})
+
     async def rename_key(self, account_id: str, key_id: bytes, name: str) -> bool:
         with self._shelf() as shelf:
             key = shelf.keys.get(key_id)
