@@ -12,19 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from struct import unpack_from
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from fido2 import cbor
-from fido2.attestation.base import Attestation, NoneAttestation
-from fido2.attestation.packed import PackedAttestation
-from fido2.attestation.u2f import FidoU2FAttestation
 from fido2.cose import ES256, RS256, CoseKey, EdDSA
 from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import AuthenticatorData
 
 from backends.records import Account, SecurityKey
+
+if TYPE_CHECKING:
+    from fido2.attestation.base import Attestation
 
 ALGORITHMS: dict[int, type[CoseKey]] = {kind.ALGORITHM: kind for kind in (ES256, EdDSA, RS256)}
 """What we offer, best first: ES256 is all that a U2F key knows; with -8 and -257 it is the list that WebAuthn L3 §5.4 recommends,
@@ -37,11 +38,6 @@ _SHAPES: dict[type[CoseKey], tuple[dict[int, object], dict[int, range]]] = {
 }
 """The parameters that a key must have: what each is, or of how many bytes (§5.8.5: P-256 uncompressed, Ed25519; RSA of 2,048 to
 4,096 bits, and the one exponent that keys make)."""
-ATTESTATIONS: dict[str, Attestation] = {
-    "fido-u2f": FidoU2FAttestation(),
-    "packed": PackedAttestation(),
-    "none": NoneAttestation(),
-}
 TRANSPORTS = ("ble", "hybrid", "internal", "nfc", "smart-card", "usb")
 LONGEST_ANSWER = 32 * 1024
 """Characters. A U2F answer has 2,000, a packed one with three certificates 8,000."""
@@ -299,7 +295,7 @@ def _attestation_object(raw: bytes) -> tuple[str, Mapping[str, Any], bytes]:
 
 def _attest(fmt: str, statement: Mapping[str, Any], data: AuthenticatorData, client_hash: bytes) -> None:
     """§7.1 steps 21 and 22. Fails on a false statement also where none was asked for: an honest browser sends no such thing."""
-    attestation = ATTESTATIONS.get(fmt) or _reject("attestation format")
+    attestation = _attestations().get(fmt) or _reject("attestation format")
     certificates = _of(list, statement.get("x5c", []))
     if "x5c" in statement and not certificates:
         _reject("no attestation certificate")
@@ -308,6 +304,16 @@ def _attest(fmt: str, statement: Mapping[str, Any], data: AuthenticatorData, cli
     if fmt == "packed" and statement["alg"] not in ALGORITHMS:
         _reject("algorithm of the attestation")  # fido2 would take RS1, which is SHA-1
     attestation.verify(statement, data, client_hash)
+
+
+@cache
+def _attestations() -> "dict[str, Attestation]":
+    """The formats that are accepted. Imported when the first key is bound: X.509 comes along, a fifth of the time to start."""
+    from fido2.attestation.base import NoneAttestation
+    from fido2.attestation.packed import PackedAttestation
+    from fido2.attestation.u2f import FidoU2FAttestation
+
+    return {"fido-u2f": FidoU2FAttestation(), "packed": PackedAttestation(), "none": NoneAttestation()}
 
 
 def _offered(cose: CoseKey) -> CoseKey:
