@@ -16,7 +16,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 def account(id: str = "alice", **changes: Any) -> Account:
-    made = Account(id=id, username=id, email=f"{id}@example.com", password_hash="$…", created_at=NOW, password_at=NOW)  # noqa: S106
+    made = Account(id=id, username=id, email=f"{id}@example.com", password_hash="$…", created_at=NOW, password_at=NOW)  # noqa: S106 - no password has this hash
     return replace(made, **changes)
 
 

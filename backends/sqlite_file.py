@@ -172,7 +172,7 @@ def or_taken(taken: Exception) -> Iterator[None]:
 
 def inode(path: Path) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116
+        status = path.stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino

@@ -71,7 +71,7 @@ class Fuzzer:
     """The people, the routes, and a source of randomness that can be repeated."""
 
     def __init__(self, site: Site, seed: int) -> None:
-        self.site, self.random, self.outcomes = site, random.Random(seed), Counter[str]()  # noqa: S311 - no secret
+        self.site, self.random, self.outcomes = site, random.Random(seed), Counter[str]()
         self.key = StubKey(flavour="ctap2", attestation="packed-self")
         self.owner = site.visitor()
         self.owner.log_on("zoe", site.password)

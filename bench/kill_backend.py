@@ -113,7 +113,7 @@ def killed_workers(url: str, owners: list[str]) -> Notes:
     for worker in workers:
         assert worker.stdout is not None
         notes.note(*worker.stdout.readline().decode().split())  # it has begun
-        threading.Timer(random.uniform(0.05, 0.5), worker.kill).start()  # noqa: S311
+        threading.Timer(random.uniform(0.05, 0.5), worker.kill).start()
     for worker in workers:
         assert worker.stdout is not None
         for line in worker.stdout.read().splitlines(keepends=True):
@@ -159,7 +159,7 @@ async def mongo_rounds(rounds: int, people: int) -> None:
             owners = await people_of(backend, round, people)
             notes, over = Notes(), asyncio.Event()
             tasks = [asyncio.create_task(person(backend, owner, notes.note, over)) for owner in owners]
-            await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311
+            await asyncio.sleep(random.uniform(0.05, 0.5))
             server.kill()
             await asyncio.to_thread(server.start)
             await until_ready(backend)

@@ -38,7 +38,7 @@ def keys(size: int) -> Iterator[Record]:
     for number in range(size):
         owner = f"{number * 2654435761 % 2**32:08x}-{number}"
         for which in range(1 + number % 2):
-            id = random.Random(f"{number} {which}").randbytes(64)  # noqa: S311
+            id = random.Random(f"{number} {which}").randbytes(64)
             yield key(id, owner, public_key=bytes(77), bound_at=NOW + which * MILLISECOND)
 
 
@@ -58,7 +58,7 @@ async def fill(directory: str, size: int) -> FileBackend:
 async def turn(backend: FileBackend, size: int) -> list[float]:
     waits = []
     for _ in range(TURN):
-        number = random.randrange(size)  # noqa: S311
+        number = random.randrange(size)
         began = time.perf_counter()
         found = await backend.account_named(f"Person.{number}")
         assert found is not None

@@ -3,6 +3,7 @@
 Knows everything, and is imported by nobody but the command line and the test kit.
 """
 
+import hmac
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,10 +22,12 @@ from starlette.staticfiles import StaticFiles
 
 from backends import open_backend
 from backends.protocol import Unavailable
-from webapp import clock, guards, headers, logs, pages, sessions
+from webapp import clock, guards, headers, logs, metrics, pages, sessions
 from webapp.guards import View
 from webapp.limits import TooOften
 from webapp.mail import open_mailer
+from webapp.metrics import Metrics
+from webapp.readiness import Readiness
 from webapp.settings import Settings
 from webapp.state import Request
 from webapp.views import account, alarm, binding, email, logon, password, proving, recovery
@@ -85,16 +88,20 @@ POST: list[tuple[str, View]] = [
 
 def create_app(settings: Settings) -> Starlette:
     """The whole application for these settings; the backend is opened when it starts, and closed when it stops."""
+    counted = metrics.open_metrics(settings)
+    watched = [Route("/metrics", _metrics, name="metrics")] if settings.metrics else []
     app = Starlette(
         routes=[
             *(Route(path, view, methods=["GET"], name=_name(view)) for path, view in GET),
             *(Route(path, view, methods=["POST"], name=_name(view)) for path, view in POST),
             Route("/healthz", _healthy, name="healthz"),
             Route("/readyz", _ready, name="readyz"),
+            *watched,
             Mount("/static", StaticFiles(directory=pages.STATIC), name="static"),
         ],
         middleware=[
             Middleware(logs.Requests),
+            *([Middleware(metrics.Requests, metrics=counted)] if settings.metrics else []),
             Middleware(headers.Headers, settings=settings),
             Middleware(GZipMiddleware, minimum_size=500, compresslevel=5),
             Middleware(sessions.Cookies, settings=settings),
@@ -102,7 +109,7 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(guards.Supported, advice=_too_old),
         ],
         exception_handlers=_REFUSALS,
-        lifespan=lambda app: _lifespan(settings),
+        lifespan=lambda app: _lifespan(settings, counted),
     )
     app.router.redirect_slashes = False  # it would redirect to whatever the Host header says
     return app
@@ -114,12 +121,18 @@ def from_environ() -> Starlette:
 
 
 @asynccontextmanager
-async def _lifespan(settings: Settings) -> AsyncIterator[dict[str, Any]]:
-    backend = await open_backend(settings.backend)
+async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[str, Any]]:
+    backend = counted.timed(await open_backend(settings.backend))
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_sweep, backend.sweep)
-            yield {"settings": settings, "backend": backend, "mailer": open_mailer(settings)}
+            yield {
+                "settings": settings,
+                "backend": backend,
+                "mailer": open_mailer(settings),
+                "metrics": counted,
+                "readiness": Readiness(backend.ready),
+            }
             tasks.cancel_scope.cancel()
     finally:
         await backend.close()
@@ -140,9 +153,18 @@ async def _healthy(request: Request) -> Response:
 
 
 async def _ready(request: Request) -> Response:
-    """The backend answers."""
-    await request.state.backend.ready()
+    """The backend answers, or did within the last second."""
+    await request.state.readiness.ask()
     return PlainTextResponse("ok\n")
+
+
+async def _metrics(request: Request) -> Response:
+    """What was counted, for whoever has the secret."""
+    given = request.headers.get("authorization", "").encode()
+    if not hmac.compare_digest(given, f"Bearer {request.state.settings.metrics}".encode()):
+        return PlainTextResponse("This is for whoever has the secret.\n", 401, {"www-authenticate": "Bearer"})
+    text = await anyio.to_thread.run_sync(request.state.metrics.text)  # several workers' files are read for it
+    return Response(text, media_type=metrics.CONTENT_TYPE)
 
 
 async def _cross_origin(scope: Any, receive: Any, send: Any) -> None:

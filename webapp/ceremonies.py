@@ -9,7 +9,8 @@ import hashlib
 import logging
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -44,8 +45,9 @@ class Ceremony:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What to tell somebody whose ceremony failed; `again` where trying again makes sense."""
+    """What to tell somebody whose ceremony failed; `again` where trying again makes sense. `kind` is our word, for counting."""
 
+    kind: str
     title: str
     text: str
     again: bool = True
@@ -61,40 +63,56 @@ class Failed(Exception):
         self.failure, self.judged, self.suspect = failure, judged, suspect
 
 
-CANCELLED = Failure("Cancelled", "No key was touched: the request was cancelled, or the key did not answer. Nothing has changed.")
+CANCELLED = Failure(
+    "cancelled", "Cancelled", "No key was touched: the request was cancelled, or the key did not answer. Nothing has changed."
+)
 NO_KEY = Failure(
+    "cancelled",
     "Cancelled",
     "No key of yours answered. The request was cancelled, or the key that you touched is not one of those bound to this account.",
 )
-TIMED_OUT = Failure("That took too long", "The browser waits two minutes for a touch. Have the key at hand, then try again.")
+TIMED_OUT = Failure(
+    "timed out", "That took too long", "The browser waits two minutes for a touch. Have the key at hand, then try again."
+)
 ALREADY_BOUND = Failure(
+    "already bound",
     "This key is already bound",
     "This key is bound to your account already. To bind another one, take this one out and insert the other.",
 )
-TAKEN = Failure("This key cannot be bound", "This key is already bound to an account. Use another key.")
+TAKEN = Failure("taken", "This key cannot be bound", "This key is already bound to an account. Use another key.")
 NOT_YOURS = Failure(
-    "Not one of your keys", "That key is not bound to this account. Take it out, insert a key that is bound, and try again."
+    "not yours",
+    "Not one of your keys",
+    "That key is not bound to this account. Take it out, insert a key that is bound, and try again.",
 )
 INSECURE = Failure(
+    "insecure",
     "This address cannot use keys",
     "Browsers use security keys only on secure pages of the right address. Open this site by its usual https:// address.",
     False,
 )
 UNSUPPORTED = Failure(
+    "unsupported",
     "This browser cannot do that",
     "This browser, or the key you inserted, cannot do what is needed. Use Chrome or Firefox on a PC, and a U2F or FIDO2 key.",
 )
 RUNNING = Failure(
+    "already running",
     "Already waiting for a key",
     "Another request for your key is still open, perhaps in another tab. Close or cancel it, then try again.",
 )
-STALE = Failure("This request is over", "It was answered already, or too much time has passed. Begin afresh.")
-REFUSED = Failure("The key's answer was not accepted", "What arrived could not be verified. Nothing has changed. Try again.")
+STALE = Failure("over", "This request is over", "It was answered already, or too much time has passed. Begin afresh.")
+REFUSED = Failure(
+    "refused", "The key's answer was not accepted", "What arrived could not be verified. Nothing has changed. Try again."
+)
 CLONE = Failure(
+    "clone",
     "This key was refused",
     "It may have been copied: its counter went back. Use another of your keys, and tell whoever runs this site about it.",
 )
-UNKNOWN = Failure("That did not work", "The browser could not use the key. Take it out, insert it again, and try again.")
+UNKNOWN = Failure(
+    "unknown", "That did not work", "The browser could not use the key. Take it out, insert it again, and try again."
+)
 
 _BY_NAME = {
     "NotAllowedError": CANCELLED,
@@ -113,6 +131,7 @@ def begin_bind(request: Request, who: Proven) -> Ceremony:
     challenge = secrets.token_bytes(32)
     rp = relying_party(request.state.settings)
     options = webauthn.creation_options(rp, challenge=challenge, account=who.account, keys=who.keys, timeout=TIMEOUT)
+    request.state.metrics.ceremony("bind", "begun")
     return Ceremony("create", options, _token(request, "bind", who, challenge))
 
 
@@ -120,11 +139,42 @@ def begin_use(request: Request, purpose: Literal["logon", "prove"], who: SignedI
     """A ceremony that one of the account's keys can answer."""
     challenge = secrets.token_bytes(32)
     options = webauthn.request_options(relying_party(request.state.settings), challenge=challenge, keys=who.keys, timeout=TIMEOUT)
+    request.state.metrics.ceremony(purpose, "begun")
     return Ceremony("get", options, _token(request, purpose, who, challenge))
 
 
 async def finish_bind(request: Request, form: Mapping[str, str], who: Proven) -> BoundKey:
     """The key that answered. Failed otherwise."""
+    with _counted(request, "bind"):
+        return await _finish_bind(request, form, who)
+
+
+async def finish_use(
+    request: Request, form: Mapping[str, str], purpose: Literal["logon", "prove"], who: SignedIn | HalfSignedIn
+) -> SecurityKey:
+    """The key that answered, its counter and time of use put down. Failed otherwise."""
+    with _counted(request, purpose):
+        return await _finish_use(request, form, purpose, who)
+
+
+@cache
+def relying_party(settings: Settings) -> RelyingParty:
+    """Who we are to the browser; only the public URL says."""
+    return RelyingParty(id=settings.rp_id, name=settings.name, origin=settings.origin, attestation=settings.attestation)
+
+
+@contextmanager
+def _counted(request: Request, purpose: Purpose) -> Iterator[None]:
+    """Count how the ceremony ends."""
+    try:
+        yield
+    except Failed as failed:
+        request.state.metrics.ceremony(purpose, failed.failure.kind)
+        raise
+    request.state.metrics.ceremony(purpose, "accepted")
+
+
+async def _finish_bind(request: Request, form: Mapping[str, str], who: Proven) -> BoundKey:
     challenge = await _spend(request, form, "bind", who)
     try:
         return webauthn.verify_bind(form.get("credential", ""), challenge=challenge, rp=relying_party(request.state.settings))
@@ -132,10 +182,9 @@ async def finish_bind(request: Request, form: Mapping[str, str], who: Proven) ->
         raise _refused(rejected, who) from rejected
 
 
-async def finish_use(
+async def _finish_use(
     request: Request, form: Mapping[str, str], purpose: Literal["logon", "prove"], who: SignedIn | HalfSignedIn
 ) -> SecurityKey:
-    """The key that answered, its counter and time of use put down. Failed otherwise."""
     challenge = await _spend(request, form, purpose, who)
     rp = relying_party(request.state.settings)
     try:
@@ -149,12 +198,6 @@ async def finish_use(
         logs.put(log, logging.WARNING, "counter not above the stored one", account=who.account.id)
         raise Failed(CLONE, judged=True, suspect=key)
     return key
-
-
-@cache
-def relying_party(settings: Settings) -> RelyingParty:
-    """Who we are to the browser; only the public URL says."""
-    return RelyingParty(id=settings.rp_id, name=settings.name, origin=settings.origin, attestation=settings.attestation)
 
 
 async def _spend(request: Request, form: Mapping[str, str], purpose: Purpose, who: SignedIn | HalfSignedIn) -> bytes:

@@ -7,8 +7,9 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,16 +60,17 @@ def serve(host: str | None, workers: int) -> None:
     from webapp import logs
 
     settings = _checked()
-    uvicorn.run(
-        "webapp.app:from_environ",
-        factory=True,
-        host=host or ("127.0.0.1" if settings.local else "0.0.0.0"),  # noqa: S104 - a platform's router comes from outside
-        port=settings.port,
-        workers=workers,
-        timeout_graceful_shutdown=GRACE,
-        log_config=logs.config(settings.logs),
-        **QUIET,
-    )
+    with _counting_together(settings, workers):
+        uvicorn.run(
+            "webapp.app:from_environ",
+            factory=True,
+            host=host or ("127.0.0.1" if settings.local else "0.0.0.0"),  # noqa: S104 - a platform's router comes from outside
+            port=settings.port,
+            workers=workers,
+            timeout_graceful_shutdown=GRACE,
+            log_config=logs.config(settings.logs),
+            **QUIET,
+        )
 
 
 @main.command()
@@ -295,6 +297,19 @@ async def new_account(username: str, email: str, password: str, *, listed: bool 
     )
 
 
+@contextmanager
+def _counting_together(settings: "Settings", workers: int) -> "Iterator[None]":
+    """A folder in which workers add up what they count, until they have stopped. One worker needs none."""
+    from webapp.metrics import SHARED
+
+    if workers == 1 or not settings.metrics or SHARED in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="keystead-metrics-") as folder:
+        os.environ[SHARED] = folder
+        yield
+
+
 def _checked() -> "Settings":
     """The settings, once a backend and a mailer could be opened with them: what cannot work is said before a worker starts."""
 
@@ -305,6 +320,8 @@ def _checked() -> "Settings":
             open_mailer(settings)
         except MailFailed as failed:
             raise Refused(f"KEYSTEAD_MAIL: {failed}") from None
+        if left := settings.left_behind(await backend.rp_ids()):
+            raise Refused(f"KEYSTEAD_PUBLIC_URL: {left}")
         return settings
 
     return _run(work)

@@ -69,6 +69,7 @@ async def count(request: Request, limit: Limit, *who: str) -> None:
     now = clock.now()
     attempts = await request.state.backend.count_attempt(_bucket(limit, who), now, limit.window)
     if attempts.count > limit.most:
+        request.state.metrics.limit_hit(limit.name)
         raise TooOften(attempts.resets_at - now)
 
 

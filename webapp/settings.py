@@ -6,7 +6,7 @@ appears in a message or in a repr.
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import getaddresses
@@ -46,12 +46,14 @@ class Settings:
     backend: str = field(repr=False)
     mail: str = field(repr=False)
     mail_from: str
+    moved_from: tuple[str, ...] = ()
     name: str = "Keystead"
     preview: Preview = "everyone"
     phones: Literal["refused", "allowed"] = "refused"
     trusted_proxies: tuple[Network, ...] = ()
     attestation: Literal["none", "direct"] = "none"
     logs: Literal["text", "json"] = "text"
+    metrics: str = field(default="", repr=False)
     session_lifetime: timedelta = _WEEK
     session_idle: timedelta = _HALF_DAY
     port: int = 8000
@@ -78,6 +80,18 @@ class Settings:
     def rp_id(self) -> str:
         """The relying-party id that keys are bound to: the host of our address."""
         return urlsplit(self.public_url).hostname or ""
+
+    def left_behind(self, rp_ids: Iterable[str]) -> str:
+        """What is wrong if keys are bound to these domains; empty if nothing is."""
+        others = [id for id in rp_ids if id not in (self.rp_id, *self.moved_from)]
+        if not others:
+            return ""
+        domains = " and ".join(others)
+        return (
+            f"Keys are bound to {domains}, and browsers would not use them at {self.rp_id}: their owners would be locked out. "
+            f"Set the address back to the one at {domains}. If the move is meant, read docs/moving-domain.md, "
+            f"and then set KEYSTEAD_MOVED_FROM={','.join(others)}."
+        )
 
     @property
     def prefix(self) -> str:
@@ -167,6 +181,10 @@ def _punycode(text: str) -> str:
         return idna.encode(text, uts46=True).decode()
     except idna.IDNAError as wrong:
         raise ValueError(f"names a host that cannot be one: {wrong}.") from None
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    return tuple(_host(word.lower()) for word in re.split(r"[,\s]+", text) if word)
 
 
 def _is_address(host: str) -> bool:
@@ -271,6 +289,14 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def _metrics(text: str) -> str:
+    if text and len(text) < SHORTEST_SECRET:
+        raise ValueError(f"has {len(text)} characters; a secret of at least {SHORTEST_SECRET} is needed. {HOW_TO_MAKE_ONE}")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"must be letters, digits and signs without blanks, as it stands in a header. {HOW_TO_MAKE_ONE}")
+    return text
+
+
 def _trusted_proxies(text: str) -> tuple[Network, ...]:
     return tuple(_network(word) for word in re.split(r"[,\s]+", text) if word)
 
@@ -324,6 +350,11 @@ TABLE = (
         "Who mails are from.",
     ),
     Setting(
+        "KEYSTEAD_MOVED_FROM", _domains, "", "old.example.com",
+        "Domains of earlier public URLs. Keys that are bound to them are left in place, though no browser can use them here: "
+        "read [docs/moving-domain.md](docs/moving-domain.md) first.",
+    ),
+    Setting(
         "KEYSTEAD_NAME", _name, "Keystead", "Example",
         "What people see in titles and mails, and what their browser calls us when it asks for the key.",
     ),
@@ -347,6 +378,11 @@ TABLE = (
     Setting(
         "KEYSTEAD_LOGS", _one_of("text", "json"), "text", "json",
         "How log lines look: `text` for people, `json` for machines. They go to standard error.",
+    ),
+    Setting(
+        "KEYSTEAD_METRICS", _metrics, "", "one secret, and none of KEYSTEAD_SECRET_KEYS",
+        "The secret with which Prometheus may read `/metrics` (`Authorization: Bearer …`). Without one there is no such page, "
+        "and nothing is counted.",
     ),
     Setting(
         "KEYSTEAD_SESSION_LIFETIME", _duration, "7d", "30d",

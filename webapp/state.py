@@ -5,6 +5,8 @@ from starlette.datastructures import State as _State
 
 from backends.protocol import Backend
 from webapp.mail import Mailer
+from webapp.metrics import Metrics
+from webapp.readiness import Readiness
 from webapp.settings import Settings
 
 
@@ -14,6 +16,8 @@ class State(_State):
     settings: Settings
     backend: Backend
     mailer: Mailer
+    metrics: Metrics
+    readiness: Readiness
     fresh_token: str
     """Set by `sessions` when this answer must carry a new cookie; empty text takes the cookie away."""
     known_browser: str

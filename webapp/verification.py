@@ -15,17 +15,20 @@ SENDS = Limit("codes", codes.SENDS_A_DAY, timedelta(days=1))
 
 
 class NotSent(Exception):
-    """No mail left; `words` say why, and `status` and `retry_after` (seconds, 0: unknown) go with the answer."""
+    """No mail left; `words` say why, and `status` and `retry_after` (seconds, 0: unknown) go with the answer.
 
-    def __init__(self, words: str, status: int, retry_after: int = 0) -> None:
-        self.words, self.status, self.retry_after = words, status, retry_after
+    `kind` is our word, for counting.
+    """
+
+    def __init__(self, kind: str, words: str, status: int, retry_after: int = 0) -> None:
+        self.kind, self.words, self.status, self.retry_after = kind, words, status, retry_after
 
 
 class Wrong(Exception):
-    """What was typed is no proof; `words` say why."""
+    """What was typed is no proof; `words` say why. `kind` is our word, for counting."""
 
-    def __init__(self, words: str, status: int = 422) -> None:
-        self.words, self.status = words, status
+    def __init__(self, kind: str, words: str, status: int = 422) -> None:
+        self.kind, self.words, self.status = kind, words, status
 
 
 async def waiting(request: Request, who: SignedIn, purpose: str, email: str | None = None) -> VerificationCode | None:
@@ -37,32 +40,53 @@ async def waiting(request: Request, who: SignedIn, purpose: str, email: str | No
 async def send(request: Request, who: SignedIn, purpose: str, email: str) -> bool:
     """Send a code, or the one that can still be typed once more (True). NotSent if it is too soon, or the mail did not leave."""
     try:
+        again = await _send_unless_too_often(request, who, purpose, email)
+    except NotSent as not_sent:
+        request.state.metrics.code_sent(purpose, not_sent.kind)
+        raise
+    request.state.metrics.code_sent(purpose, "sent again" if again else "sent")
+    return again
+
+
+async def check(request: Request, who: SignedIn, purpose: str, text: str, email: str | None = None) -> VerificationCode:
+    """The code, now used, if these are its digits. Wrong otherwise; a guess costs a try before it is judged."""
+    try:
+        code = await _check(request, who, purpose, text, email)
+    except Wrong as wrong:
+        request.state.metrics.code_tried(purpose, wrong.kind)
+        raise
+    request.state.metrics.code_tried(purpose, "right")
+    return code
+
+
+async def _send_unless_too_often(request: Request, who: SignedIn, purpose: str, email: str) -> bool:
+    try:
         await limits.count(request, SEND, who.account.id, purpose)
         await limits.count(request, SENDS, who.account.id)
     except TooOften as often:
-        raise NotSent(_wait(often), 429, often.seconds) from None
+        raise NotSent("too often", _wait(often), 429, often.seconds) from None
     try:
         return await _send(request, who, purpose, email)
     except MailFailed:
         await limits.forget(request, SEND, who.account.id, purpose)
         await limits.take_back(request, SENDS, who.account.id)
-        raise NotSent("The mail could not be sent. Nothing is lost: please try again in a moment.", 503) from None
+        words = "The mail could not be sent. Nothing is lost: please try again in a moment."
+        raise NotSent("mail failed", words, 503) from None
 
 
-async def check(request: Request, who: SignedIn, purpose: str, text: str, email: str | None = None) -> VerificationCode:
-    """The code, now used, if these are its digits. Wrong otherwise; a guess costs a try before it is judged."""
+async def _check(request: Request, who: SignedIn, purpose: str, text: str, email: str | None) -> VerificationCode:
     typed = codes.tidy(text)
     if typed is None:
-        raise Wrong(f"The code has {codes.DIGITS} digits. Look for it in the mail.")
+        raise Wrong("malformed", f"The code has {codes.DIGITS} digits. Look for it in the mail.")
     if await waiting(request, who, purpose, email) is None:
-        raise Wrong("There is no code to compare with, or it is too old. Ask for a new one.")
+        raise Wrong("none waiting", "There is no code to compare with, or it is too old. Ask for a new one.")
     code = await request.state.backend.spend_try(who.account.id, purpose, clock.now())
     if code is None:
-        raise Wrong("This code has no tries left. Ask for a new one.")
+        raise Wrong("no tries left", "This code has no tries left. Ask for a new one.")
     if not codes.matches(code, typed, request.state.settings.secret_keys):
-        raise Wrong(_tries(code))
+        raise Wrong("wrong", _tries(code))
     if not await request.state.backend.take_code(who.account.id, purpose, code.digest):
-        raise Wrong("This code was used a moment ago. Reload the page.", 409)
+        raise Wrong("used", "This code was used a moment ago. Reload the page.", 409)
     return code
 
 

@@ -20,7 +20,7 @@ from backends.protocol import KeyTaken, NotOurs, Unavailable, UsernameTaken
 from backends.specimens import NOW, account, all_of, fill, key, session
 
 pytest.register_assert_rewrite("backends.contract")
-from backends.contract import BackendContract  # noqa: E402
+from backends.contract import BackendContract  # noqa: E402 - its asserts are rewritten first
 
 pytestmark = pytest.mark.anyio
 

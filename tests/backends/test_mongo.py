@@ -23,7 +23,7 @@ from tests import mongo_server
 from tests.mongo_server import MongoServer
 
 pytest.register_assert_rewrite("backends.contract")
-from backends.contract import BackendContract  # noqa: E402
+from backends.contract import BackendContract  # noqa: E402 - its asserts are rewritten first
 
 pytestmark = pytest.mark.anyio
 

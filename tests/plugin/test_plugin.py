@@ -15,7 +15,7 @@ from backends.protocol import Backend, NotOurs
 from backends.specimens import account
 
 pytest.register_assert_rewrite("backends.contract")
-from backends.contract import BackendContract  # noqa: E402
+from backends.contract import BackendContract  # noqa: E402 - its asserts are rewritten first
 
 HERE = Path(__file__).parent
 

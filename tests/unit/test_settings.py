@@ -74,6 +74,28 @@ def test_the_table_of_the_readme_is_the_one_of_the_code() -> None:
     assert markdown() in readme
 
 
+def test_keys_of_another_domain_are_left_behind_unless_the_move_is_meant() -> None:
+    settings = Settings.from_environ(GOOD)
+    assert settings.left_behind([]) == settings.left_behind(["account.example.com"]) == ""
+    said = settings.left_behind(["account.example.com", "example.com", "old.example.com"])
+    assert "Keys are bound to example.com and old.example.com" in said
+    assert "KEYSTEAD_MOVED_FROM=example.com,old.example.com" in said
+    moved = Settings.from_environ(GOOD | {"KEYSTEAD_MOVED_FROM": "Old.Example.com, example.com"})
+    assert moved.left_behind(["account.example.com", "example.com", "old.example.com"]) == ""
+    assert "third.example" in moved.left_behind(["third.example"])
+
+
+def test_a_domain_that_was_moved_from_is_a_domain() -> None:
+    assert "cannot be one" in problems(KEYSTEAD_MOVED_FROM="https://old.example.com")["KEYSTEAD_MOVED_FROM"]
+
+
+def test_the_secret_of_the_metrics_is_a_secret() -> None:
+    assert "at least 32" in problems(KEYSTEAD_METRICS="on")["KEYSTEAD_METRICS"]
+    assert "without blanks" in problems(KEYSTEAD_METRICS="a secret with blanks in it, and long")["KEYSTEAD_METRICS"]
+    assert Settings.from_environ(GOOD | {"KEYSTEAD_METRICS": SECRET}).metrics == SECRET
+    assert SECRET not in repr(Settings.from_environ(GOOD | {"KEYSTEAD_METRICS": SECRET}))
+
+
 @pytest.mark.parametrize(
     ("typed", "origin", "rp_id", "prefix"),
     [
