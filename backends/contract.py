@@ -466,6 +466,10 @@ class BackendContract:
         assert await backend.events_of("alice", 10) == []
         assert (await backend.add_event("alice", sealed())).seq == 1
 
+    async def test_the_engine_tells_its_time_if_it_has_one_of_its_own(self, backend: Backend) -> None:
+        told = await backend.engine_time()
+        assert told is None or abs(told - datetime.now(UTC)) < MINUTE
+
     # texts and times
 
     @pytest.mark.parametrize("text", TEXTS, ids=[f"text {number}" for number in range(len(TEXTS))])

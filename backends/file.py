@@ -286,6 +286,9 @@ class FileBackend:
         if sqlite_file.inode(self._path) != self._file:
             raise Unavailable(f"{self._path} was moved or removed while it was in use.")
 
+    async def engine_time(self) -> None:
+        return None
+
     async def sweep(self, now: datetime) -> int:
         ends = {"codes": "expires_at", "sessions": "expires_at", "spent": "expires_at", "attempts": "resets_at"}
         swept = [await self._count(f"DELETE FROM {table} WHERE {end} <= ?", (milliseconds(now),)) for table, end in ends.items()]

@@ -359,6 +359,12 @@ class MongoBackend:
             raise Unavailable("Records were being loaded, and not all of them are there: load them again.")
 
     @_asked
+    async def engine_time(self) -> datetime | None:
+        answer = await self._db.command("hello", codec_options=CodecOptions(tz_aware=True))
+        found = answer.get("localTime")
+        return found if isinstance(found, datetime) else None
+
+    @_asked
     async def sweep(self, now: datetime) -> int:
         ends = {"codes": "expires_at", "sessions": "expires_at", "spent": "expires_at", "attempts": "resets_at"}
         swept = [await self._db[name].delete_many({end: {"$lte": now}}) for name, end in ends.items()]

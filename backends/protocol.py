@@ -179,6 +179,9 @@ class Backend(Protocol):
     async def ready(self) -> None:
         """Return once a question was answered by the engine itself; Unavailable otherwise."""
 
+    async def engine_time(self) -> datetime | None:
+        """What time it is where the records are; None where that is this machine, or nobody knows."""
+
     async def sweep(self, now: datetime) -> int:
         """Delete what is expired (codes, sessions, spent ids, attempt windows); how many records that was."""
 

@@ -339,6 +339,9 @@ class ShelfBackend:
         with self._shelf():
             return
 
+    async def engine_time(self) -> None:
+        return None
+
     async def sweep(self, now: datetime) -> int:
         with self._shelf() as shelf:
             before = len(shelf.codes) + len(shelf.sessions) + len(shelf.spent) + len(shelf.attempts)
