@@ -16,13 +16,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from backends import open_backend
 from backends.protocol import Unavailable
-from webapp import clock, guards, headers, logs, metrics, pages, sessions
+from webapp import __version__, clock, guards, headers, limits, logs, metrics, pages, probe, sessions
 from webapp.guards import View
 from webapp.limits import TooOften
 from webapp.mail import open_mailer
@@ -148,8 +148,31 @@ async def _sweep(sweep: Callable[[Any], Awaitable[int]]) -> None:
 
 
 async def _healthy(request: Request) -> Response:
-    """This process answers."""
+    """This process answers; to `keystead doctor` it says how the question arrived."""
+    asked = request.headers.get(probe.HEADER)
+    if asked and probe.is_doctors(request.state.settings.secret_keys, asked):
+        return _to_the_doctor(request)
     return PlainTextResponse("ok\n")
+
+
+def _to_the_doctor(request: Request) -> Response:
+    settings = request.state.settings
+    peer = request.client.host if request.client else ""
+    answer = JSONResponse(
+        {
+            "version": __version__,
+            "public_url": settings.public_url,
+            "at": clock.now().timestamp(),
+            "peer": peer,
+            "trusted": limits.is_trusted(request, peer),
+            "forwarded": [claim for claims in limits.forwarded(request) for claim in claims],
+            "address": limits.address(request),
+            "origin": request.headers.get("origin", ""),
+            "cookie": request.cookies.get(probe.COOKIE, ""),
+        }
+    )
+    answer.set_cookie(probe.COOKIE, "seen", max_age=60, secure=settings.https, httponly=True, samesite="lax")
+    return answer
 
 
 async def _ready(request: Request) -> Response:

@@ -114,7 +114,11 @@ async def _serve(settings: Settings, listener: socket.socket, folder: Path) -> N
     password = "-".join("".join(secrets.choice(_PLAIN) for _ in range(4)) for _ in range(4))
     await _let_in(settings, password)
     config = uvicorn.Config(
-        create_app(settings), timeout_graceful_shutdown=GRACE, log_config=logs.config("text"), log_level="warning", **QUIET
+        create_app(settings),
+        timeout_graceful_shutdown=GRACE,
+        log_config=logs.config("text", quiet=True),
+        log_level="warning",
+        **QUIET,
     )
     server = _Server(config)
     showing = asyncio.create_task(_show(settings, password, folder, server))

@@ -95,15 +95,15 @@ def address(request: Request) -> str:
     """Where the request comes from. Only a proxy that we were told to trust may speak for somebody else.
 
     The headers are read from the right, where our own proxies write: what stands left of the first address that is not one of
-    them is what anybody may have sent.
+    them is what anybody may have sent. A proxy writes one of the two headers and may pass on the other as a visitor sent it:
+    where they differ, neither counts.
     """
     peer = request.client.host if request.client else ""
-    if not _trusted(request, peer):
+    if not is_trusted(request, peer):
         return peer
-    for claimed in reversed(_forwarded(request)):
-        if not _trusted(request, claimed):
-            return claimed if _ip(claimed) else peer
-    return peer
+    told = {_nearest(request, claims) for claims in forwarded(request) if claims}
+    found = told.pop() if len(told) == 1 else None
+    return found or peer
 
 
 def here(request: Request) -> str:
@@ -119,16 +119,26 @@ def neighbourhood(address: str) -> str:
     return address
 
 
-def _forwarded(request: Request) -> list[str]:
-    """The addresses of `Forwarded` (RFC 7239 §5.2), else of `X-Forwarded-For`, as they stand."""
-    if lines := request.headers.getlist("forwarded"):
-        found = re.findall(r'for="?\[?([^"\];,\s]+)', ",".join(lines), re.IGNORECASE)
-    else:
-        found = [text.strip().strip("[]") for line in request.headers.getlist("x-forwarded-for") for text in line.split(",")]
-    return [text.rpartition(":")[0] if text.count(":") == 1 else text for text in found]
+def forwarded(request: Request) -> tuple[list[str], list[str]]:
+    """The addresses that `Forwarded` (RFC 7239 §5.2) and `X-Forwarded-For` claim, as they stand."""
+    lines = request.headers.getlist("forwarded")
+    standard = re.findall(r'for="?\[?([^"\];,\s]+)', ",".join(lines), re.IGNORECASE)
+    usual = [text.strip().strip("[]") for line in request.headers.getlist("x-forwarded-for") for text in line.split(",")]
+    return _without_ports(standard), _without_ports(usual)
 
 
-def _trusted(request: Request, text: str) -> bool:
+def _nearest(request: Request, claims: list[str]) -> str | None:
+    """The last address that is not one of our proxies; None if that is none, or if there are only our proxies."""
+    nearest = next((claimed for claimed in reversed(claims) if not is_trusted(request, claimed)), "")
+    return nearest if _ip(nearest) else None
+
+
+def _without_ports(claims: list[str]) -> list[str]:
+    return [text.rpartition(":")[0] if text.count(":") == 1 else text for text in claims]
+
+
+def is_trusted(request: Request, text: str) -> bool:
+    """Whether this is the address of a proxy that may speak for others."""
     networks = request.state.settings.trusted_proxies
     ip = _ip(text) if networks else None
     return ip is not None and any(ip in network for network in networks if ip.version == network.version)

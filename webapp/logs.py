@@ -59,24 +59,26 @@ class Requests:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         request_id.set(secrets.token_hex(4))
-        begun, status = time.perf_counter(), 500
+        begun, status, ended = time.perf_counter(), 500, 0.0
 
         async def send_and_note(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            ended = time.perf_counter()  # what is done after the answer, such as mailing, is not waited for
 
         try:
             await self.app(scope, receive, send_and_note)
         finally:
             route = getattr(scope.get("route"), "path", "-")
-            ms = round((time.perf_counter() - begun) * 1000, 1)
+            ms = round(((ended or time.perf_counter()) - begun) * 1000, 1)
             put(log, logging.INFO, "request", method=_plain(scope["method"][:16]), route=route, status=status, ms=ms)
 
 
-def config(style: str) -> dict[str, Any]:
-    """For `logging.config.dictConfig` and uvicorn: everything to standard error, uvicorn's own lines included."""
+def config(style: str, *, quiet: bool = False) -> dict[str, Any]:
+    """For `logging.config.dictConfig` and uvicorn: all to standard error, uvicorn's own lines included; or only trouble."""
+    level = "WARNING" if quiet else "INFO"
     formatter = f"{__name__}.{'Json' if style == 'json' else 'Text'}"
     return {
         "version": 1,
@@ -84,8 +86,8 @@ def config(style: str) -> dict[str, Any]:
         "formatters": {"line": {"()": formatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "loggers": {
-            "keystead": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-            "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "keystead": {"handlers": ["stderr"], "level": level, "propagate": False},
+            "uvicorn": {"handlers": ["stderr"], "level": level, "propagate": False},
         },
     }
 

@@ -48,6 +48,9 @@ class Mailer(Protocol):
     async def send(self, letter: Letter) -> None:
         """Return once the letter was accepted; MailFailed otherwise."""
 
+    async def reach(self) -> None:
+        """Return if a letter could be handed over now: reached, secured, logged on. Sends nothing; MailFailed otherwise."""
+
 
 def open_mailer(settings: Settings) -> Mailer:
     """The mailer at `KEYSTEAD_MAIL`. Connects to nothing yet; MailFailed if a folder cannot be made."""
@@ -67,29 +70,36 @@ class Smtp:
         self._tls_from_the_start = parts.scheme == "smtps"
 
     async def send(self, letter: Letter) -> None:
-        message = compose(self._settings, letter)
+        await self._in_time(compose(self._settings, letter))
+
+    async def reach(self) -> None:
+        await self._in_time(None)
+
+    async def _in_time(self, message: EmailMessage | None) -> None:
         try:
             async with asyncio.timeout(SECONDS):
-                await self._send(message)
+                await self._hand_over(message)
         except TimeoutError:
             raise MailFailed(f"{self._host}:{self._port} did not answer within {SECONDS} seconds") from None
 
-    async def _send(self, message: EmailMessage) -> None:
+    async def _hand_over(self, message: EmailMessage | None) -> None:
         import aiosmtplib  # only where letters leave by SMTP
 
+        client = aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            username=self._username,
+            password=self._password,
+            use_tls=self._tls_from_the_start,
+            start_tls=self._start_tls,
+            tls_context=self._tls_context,
+            timeout=SECONDS,
+            local_hostname=self._settings.rp_id,
+        )
         try:
-            await aiosmtplib.send(
-                message,
-                hostname=self._host,
-                port=self._port,
-                username=self._username,
-                password=self._password,
-                use_tls=self._tls_from_the_start,
-                start_tls=self._start_tls,
-                tls_context=self._tls_context,
-                timeout=SECONDS,
-                local_hostname=self._settings.rp_id,
-            )
+            async with client:
+                if message is not None:
+                    await client.send_message(message)
         except aiosmtplib.SMTPTimeoutError:
             raise TimeoutError from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -129,6 +139,10 @@ class Outbox:
             await asyncio.to_thread(self._write, data)
         except OSError as error:
             raise MailFailed(f"the outbox {self._folder} cannot be written: {error.strerror}") from None
+
+    async def reach(self) -> None:
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise MailFailed(f"the outbox {self._folder} cannot be written")
 
     def _write(self, data: bytes) -> None:
         """Whole or not at all: whoever watches the folder never reads half a letter."""

@@ -383,6 +383,8 @@ def test_only_a_trusted_proxy_speaks_for_somebody_else(keystead: Site, tmp_path_
             (site, "192.0.2.8", {"x-forwarded-for": "203.0.113.9"}, "192.0.2.8"),
             (site, "10.0.0.1", {"forwarded": 'for="[2001:db8::7]:4711";proto=https, for=10.0.0.2'}, "2001:db8::7"),
             (site, "10.0.0.1", {"x-forwarded-for": "203.0.113.9:5000"}, "203.0.113.9"),
+            (site, "10.0.0.1", {"x-forwarded-for": "203.0.113.9", "forwarded": "for=198.51.100.6"}, "10.0.0.1"),
+            (site, "10.0.0.1", {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9"}, "203.0.113.9"),
             (site, "10.0.0.1", {"x-forwarded-for": "<script>, nonsense"}, "10.0.0.1"),
             (site, "10.0.0.1", {}, "10.0.0.1"),
         ):
