@@ -1,9 +1,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import argon2
 import pytest
 from starlette.testclient import TestClient
 
+from webapp import clock, limits
 from webapp.app import create_app
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site
@@ -200,3 +202,34 @@ def test_logons_that_race_with_a_binding_never_end_up_inside_without_the_key(key
     keys = keystead.call(keystead.backend.keys_of, keystead.account.id)
     assert len(keys) == 1
     assert [racer.get("/account").status_code for racer in racers] == [303] * 8
+
+
+def test_a_hash_of_weaker_parameters_is_made_anew_at_the_next_logon(keystead: Site, keystead_visitor: Visitor) -> None:
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(keystead.password)
+    assert keystead.call(keystead.backend.record_account, keystead.account, replace(keystead.account, password_hash=weak))
+    keystead_visitor.log_on("zoe", keystead.password)
+    account = keystead.call(keystead.backend.account, keystead.account.id)
+    assert account is not None
+    assert account.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    keystead_visitor.log_off()
+    keystead_visitor.log_on("zoe", keystead.password)
+
+
+def test_thirty_refused_answers_at_the_key_step_are_too_often_from_that_address_only(keystead: Site, stub_key: StubKey) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    visitor.log_off()
+    visitor.log_on("zoe", keystead.password)
+    statuses = [visitor.post("/logon/key/finish", {"credential": "{}", "ceremony": "x"}).status_code for _ in range(31)]
+    assert statuses == [422] * 30 + [429]
+    keystead.visitor(address="198.51.100.1").log_on("zoe", keystead.password, stub_key)
+
+
+def test_in_an_attack_on_the_whole_every_address_gets_fewer_attempts_and_the_person_still_gets_in(keystead: Site) -> None:
+    stranger = keystead.visitor(address="198.51.100.7")
+    whole = limits._bucket(limits.LOGON_WHOLE, ())
+    keystead.call(keystead.backend.count_attempt, whole, clock.now(), limits.WINDOW, limits.LOGON_WHOLE.most + 1)
+    statuses = [stranger.submit_password(f"name-{n}", "wrong").status_code for n in range(11)]
+    assert statuses == [401] * 10 + [429]
+    keystead.visitor(address="192.0.2.9").log_on("zoe", keystead.password)
