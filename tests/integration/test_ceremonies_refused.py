@@ -113,10 +113,13 @@ def newcomer(site: Site) -> tuple[Account, Visitor]:
 
 
 def records(site: Site) -> list[Record]:
-    """Everything that the site remembers, except which ceremonies are spent (a refused one is)."""
+    """Everything that the site remembers, except which ceremonies are spent (a refused one is), and that one was refused."""
+
+    def told(record: Record) -> bool:
+        return isinstance(record, Spent) or (isinstance(record, Event) and record.kind == "key refused")
 
     async def dump() -> list[Record]:
-        return [record async for record in site.backend.dump() if not isinstance(record, Spent)]
+        return [record async for record in site.backend.dump() if not told(record)]
 
     return site.call(dump)
 
