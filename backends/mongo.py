@@ -360,7 +360,7 @@ class MongoBackend:
 
     @_asked
     async def engine_time(self) -> datetime | None:
-        answer = await self._db.command("hello", codec_options=CodecOptions(tz_aware=True))
+        answer: Document = await self._db.command("hello", codec_options=CodecOptions(tz_aware=True))
         found = answer.get("localTime")
         return found if isinstance(found, datetime) else None
 

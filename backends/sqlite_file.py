@@ -215,7 +215,8 @@ def _make(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        return
+        if not os.access(path, os.W_OK):  # SQLite would open it, and fail at the first write only
+            raise Unavailable(f"{path} cannot be used now: this user may not write it.") from None
     except OSError as error:
         raise unavailable(path, error) from error
 

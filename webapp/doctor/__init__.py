@@ -1,0 +1,40 @@
+"""`keystead doctor`: looks at a deployment as it stands, and says in plain words what is wrong and what to do about it.
+
+It changes nothing that stays, and needs nothing but what the deployment itself needs: a check that cannot be made from here
+says so, and is no fault. What it tells holds no secret.
+"""
+
+from collections.abc import Mapping
+
+from webapp.doctor import environment, outside, post, records
+from webapp.doctor.finding import Case, Check, Finding, Wishes, unchecked
+from webapp.settings import Settings
+
+CHECKS: tuple[Check, ...] = (
+    Check("secrets", ("KEYSTEAD_SECRET_KEYS", "KEYSTEAD_METRICS"), environment.secrets),
+    Check("address", ("KEYSTEAD_PUBLIC_URL",), environment.address),
+    Check("backend", ("KEYSTEAD_BACKEND",), records.backend),
+    Check("files", ("KEYSTEAD_BACKEND", "KEYSTEAD_MAIL"), records.files),
+    Check("disk", ("KEYSTEAD_BACKEND",), records.disk),
+    Check("clock", ("KEYSTEAD_BACKEND",), records.clock),
+    Check("keys", ("KEYSTEAD_BACKEND", "KEYSTEAD_PUBLIC_URL", "KEYSTEAD_MOVED_FROM"), records.keys),
+    Check("mail", ("KEYSTEAD_MAIL", "KEYSTEAD_MAIL_FROM", "KEYSTEAD_PUBLIC_URL"), post.mail),
+    Check("server", ("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_SECRET_KEYS"), outside.server),
+)
+"""What is looked at, in this order, once the settings were read; and which of them a check cannot do without."""
+
+
+async def examine(environ: Mapping[str, str], wishes: Wishes) -> list[Finding]:
+    """All findings, those about the settings first."""
+    problems = environment.problems(environ)
+    findings = environment.settings(environ, problems)
+    case = Case(Settings.from_environ(environment.mended(environ, problems)), wishes)
+    for check in CHECKS:
+        missing = [variable for variable in check.needs if variable in problems]
+        found = (
+            [unchecked(f"It needs {' and '.join(missing)}, which must be set right first.")]
+            if missing
+            else await check.look(case)
+        )
+        findings += [finding.of(check.name) for finding in found]
+    return findings

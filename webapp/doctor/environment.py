@@ -1,0 +1,90 @@
+"""The settings, and what can be said about them without asking anybody. Never repeats a secret."""
+
+import difflib
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from secrets import token_urlsafe
+
+from webapp.doctor.finding import Case, Finding, ok, wrong
+from webapp.settings import PREFIX, TABLE, Settings, SettingsError
+
+LEAST_BITS = 100
+_WORDS = re.compile(r"secret|password|passwort|change_?me|example|keystead|default|123456|abcdef|qwert|(.)\1{5}", re.IGNORECASE)
+_MAKE = "Make one with `keystead secret`. Put it in front, keep the old one behind it (with a comma between) for a day."
+
+
+def problems(environ: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with which variable."""
+    try:
+        Settings.from_environ(environ)
+    except SettingsError as error:
+        return error.problems
+    return {}
+
+
+def mended(environ: Mapping[str, str], problems: Mapping[str, str]) -> dict[str, str]:
+    """The environment with what is wrong put aside, so that what hangs on the rest can be looked at."""
+    aside = {setting.variable: setting.example if setting.default is None else setting.default for setting in TABLE}
+    aside["KEYSTEAD_SECRET_KEYS"] = token_urlsafe(32)
+    return dict(environ) | {variable: aside[variable] for variable in problems}
+
+
+def settings(environ: Mapping[str, str], problems: Mapping[str, str]) -> list[Finding]:
+    """Each variable that is missing, wrong, or misspelt."""
+    found = [wrong(f"{variable} {text}", f"Set {variable} as it says.", "settings") for variable, text in problems.items()]
+    found += [
+        wrong(f"{name} is set, and nothing reads it.", f"{near} was probably meant: rename it.", "settings")
+        for name, near in _misspelt(environ).items()
+    ]
+    given = sum(bool(environ.get(setting.variable, "").strip()) for setting in TABLE)
+    return found or [ok(f"{given} of {len(TABLE)} are set, the others have defaults.", "settings")]
+
+
+async def secrets(case: Case) -> list[Finding]:
+    """Whether the secrets could be guessed."""
+    keys, metrics = case.settings.secret_keys, case.settings.metrics
+    found = [
+        wrong(f"{_which(number, len(keys), 'KEYSTEAD_SECRET_KEYS')} {weakness}", _MAKE)
+        for number, key in enumerate(keys, 1)
+        if (weakness := _weakness(key))
+    ]
+    if metrics in keys:
+        found.append(
+            wrong(
+                "KEYSTEAD_METRICS is one of KEYSTEAD_SECRET_KEYS.", "Whoever reads metrics must not sign sessions: make another."
+            )
+        )
+    elif metrics and (weakness := _weakness(metrics)):
+        found.append(wrong(f"KEYSTEAD_METRICS {weakness}", "Make another one with `keystead secret`."))
+    return found or [ok("Nobody will guess them.")]
+
+
+async def address(case: Case) -> list[Finding]:
+    """Whether the public URL is one for other people."""
+    if case.settings.local:
+        return [ok(f"{case.settings.public_url} is for a look from this machine only.")]
+    return [ok(f"{case.settings.public_url}: keys are bound to {case.settings.rp_id}.")]
+
+
+def _misspelt(environ: Mapping[str, str]) -> dict[str, str]:
+    known = [setting.variable for setting in TABLE]
+    strange = [name for name in environ if name.upper().startswith(PREFIX) and name not in known]
+    near = {name: difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8) for name in strange}
+    return {name: matches[0] for name, matches in near.items() if matches}
+
+
+def _which(number: int, count: int, variable: str) -> str:
+    return f"{variable}: secret {number} of {count}" if count > 1 else variable
+
+
+def _weakness(secret: str) -> str:
+    """Why a secret could be guessed; empty if nothing speaks for it. Nothing can show that one was drawn at random."""
+    if found := _WORDS.search(secret):
+        return "holds a word that everybody tries." if found[1] is None else "repeats one character."
+    if re.fullmatch(r"[a-z _.-]+", secret) or re.fullmatch(r"[0-9 _.-]+", secret):
+        return "has letters of one kind only, as words that somebody thought of have."
+    share = [count / len(secret) for count in Counter(secret).values()]
+    bits = -len(secret) * sum(part * math.log2(part) for part in share)
+    return "repeats itself so much that it could be guessed." if bits < LEAST_BITS else ""

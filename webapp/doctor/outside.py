@@ -1,0 +1,187 @@
+"""The running server, reached as people reach it: through whatever stands before it.
+
+Not to reach the public URL from here is no fault: its name may not resolve on this machine, and many networks do not let a
+machine reach itself by its public address.
+"""
+
+import asyncio
+import http.client
+import json
+import socket
+import ssl
+import time
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from webapp import __version__, probe
+from webapp.doctor.finding import Case, Finding, ok, unchecked, wrong
+from webapp.settings import Settings
+
+SECONDS = 5
+SAME_TIME = 10.0
+_PROXY = "deploy/nginx.conf and deploy/Caddyfile show how."
+
+
+class Unreached(Exception):
+    """Nobody answered; `finding` says what that means."""
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+
+
+class Answer(NamedTuple):
+    """What came back: `told` is what the server said to us, None if it said nothing."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    told: dict[str, Any] | None
+
+
+async def server(case: Case) -> list[Finding]:
+    """Whether it answers at the public URL, is this deployment, and learns from the proxy what it needs."""
+    url = case.wishes.url or case.settings.public_url
+    try:
+        # Two, because a proxy that writes one of the headers may pass on the other as a visitor sent it.
+        answers = [await asyncio.to_thread(_ask, case, url, claim) for claim in (_USUAL, _STANDARD)]
+    except Unreached as unreached:
+        return [unreached.finding]
+    if fault := _somebody_else(case.settings, url, answers[0]):
+        return [fault]
+    told, headers = [answer.told or {} for answer in answers], answers[0].headers
+    found = [
+        *_deployed(case.settings, told[0]),
+        *_by_its_clock(told[0]),
+        *_through_the_proxy(case.settings, told),
+        *_headers(case.settings, told[0], headers),
+        *await asyncio.to_thread(_redirected, case),
+    ]
+    faults = [finding for finding in found if finding.state == "wrong"]
+    return faults or [ok(f"It answers at {url}, and the proxy tells it what it needs."), *found]
+
+
+_USUAL = {"X-Forwarded-For": probe.CLAIM}
+_STANDARD = {"Forwarded": f"for={probe.CLAIM}"}
+
+
+def _ask(case: Case, url: str, claim: dict[str, str]) -> Answer:
+    headers = {
+        **claim,
+        probe.HEADER: probe.question(case.settings.secret_keys),
+        "Origin": case.settings.origin,
+        "Cookie": f"{probe.COOKIE}=here",
+        "User-Agent": f"keystead-doctor/{__version__}",
+    }
+    try:
+        return _get(f"{url.rstrip('/')}/healthz", headers)
+    except ssl.SSLCertVerificationError as error:
+        todo = "Renew the certificate, or get one for this name. SSL_CERT_FILE names an authority of your own."
+        raise Unreached(wrong(f"Browsers will not trust {url}: {error.verify_message}.", todo)) from None
+    except ssl.SSLError:
+        raise Unreached(wrong(f"There is no TLS at {url}.", f"Let the proxy end TLS there. {_PROXY}")) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unreached(_silent(case, url, error)) from None
+
+
+def _silent(case: Case, url: str, error: Exception) -> Finding:
+    why = "the name is not known" if isinstance(error, socket.gaierror) else "nobody answers"
+    if case.wishes.url:
+        return wrong(f"{url} cannot be reached: {why}.", "Start the server, or look at the address.")
+    return unchecked(f"{url} cannot be reached from here ({why}): is the server running? `--url` names another way to it.")
+
+
+def _get(url: str, headers: dict[str, str]) -> Answer:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
+    try:
+        connection.request("GET", parts.path or "/", headers=headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, _read(answer.read(100_000)))
+    finally:
+        connection.close()
+
+
+def _read(body: bytes) -> dict[str, Any] | None:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) and "address" in told else None
+
+
+def _somebody_else(settings: Settings, url: str, answer: Answer) -> Finding | None:
+    if answer.told:
+        return None
+    if answer.status != 200 or answer.headers.get("x-frame-options") != "DENY":
+        path = f"{settings.prefix}/healthz"
+        return wrong(
+            f"Something else than Keystead answers at {url} (with status {answer.status}).",
+            f"Let the proxy pass {path} on to Keystead. {_PROXY}",
+        )
+    todo = "Run doctor with the variables that the server was started with, or start it again with these."
+    return wrong(f"A Keystead with other secrets answers at {url}.", todo)
+
+
+def _deployed(settings: Settings, told: dict[str, Any]) -> list[Finding]:
+    found = []
+    if told["version"] != __version__:
+        found.append(wrong(f"The server runs version {told['version']}, and {__version__} is installed.", "Start it again."))
+    if told["public_url"] != settings.public_url:
+        text = f"The server was started with KEYSTEAD_PUBLIC_URL={told['public_url']}, and here it is {settings.public_url}."
+        found.append(wrong(text, "Start it again with the settings that are meant."))
+    return found
+
+
+def _by_its_clock(told: dict[str, Any]) -> list[Finding]:
+    apart = time.time() - told["at"]
+    if abs(apart) <= SAME_TIME:
+        return []
+    text = f"This machine's clock is {abs(apart):.0f} seconds {'ahead of' if apart > 0 else 'behind'} the server's."
+    return [wrong(text, "Set both clocks, and let both machines keep them (NTP): codes and sessions end by them.", "clock")]
+
+
+def _through_the_proxy(settings: Settings, told: list[dict[str, Any]]) -> list[Finding]:
+    """Whether the server knows where visitors come from. It heard that we come from an address that we do not come from."""
+    usual, peer = told[0], told[0]["peer"]
+    if any(each["address"] == probe.CLAIM for each in told):
+        text = "Any visitor can pretend to come from any address, so limits hold nobody back."
+        return [wrong(text, f"Let the proxy overwrite X-Forwarded-For and take Forwarded away. {_PROXY}", "proxy")]
+    through = usual["forwarded"] != [probe.CLAIM]
+    if through and not usual["trusted"]:
+        text = f"The proxy at {peer} is not trusted: all visitors count as one, and share their limits."
+        return [
+            wrong(text, f"Set KEYSTEAD_TRUSTED_PROXIES={peer}, or to the network that your platform's router is in.", "proxy")
+        ]
+    if settings.https and not through:
+        text = f"The proxy at {peer} does not say who asks: all visitors count as one, and share their limits."
+        return [wrong(text, f"Let it set X-Forwarded-For. {_PROXY}", "proxy")]
+    return []
+
+
+def _headers(settings: Settings, told: dict[str, Any], headers: http.client.HTTPMessage) -> list[Finding]:
+    found = []
+    if told["origin"] != settings.origin:
+        text = "The proxy changes the Origin header: every form will be refused."
+        found.append(wrong(text, f"Let it pass the header on as it is. {_PROXY}", "proxy"))
+    handed_out = headers.get("set-cookie", "")
+    if told["cookie"] != "here" or f"{probe.COOKIE}=seen" not in handed_out or "Path=/;" not in handed_out:
+        text = "The proxy takes cookies away, or changes them: nobody can log on."
+        found.append(wrong(text, f"Let it pass Cookie and Set-Cookie on as they are. {_PROXY}", "cookies"))
+    if settings.https and "strict-transport-security" not in headers:
+        text = "The proxy takes Strict-Transport-Security away: a browser may try http first."
+        found.append(wrong(text, f"Let it pass our headers on as they are. {_PROXY}", "proxy"))
+    return found
+
+
+def _redirected(case: Case) -> list[Finding]:
+    """Whether http leads to https. Only where both have their usual ports, and the public URL is what is looked at."""
+    host = urlsplit(case.settings.public_url)
+    if case.wishes.url or not case.settings.https or host.port:
+        return []
+    try:
+        answer = _get(f"http://{host.hostname}{host.path}/healthz", {})
+    except (OSError, http.client.HTTPException):
+        return []
+    if answer.status != 200:
+        return []
+    return [wrong("The site also answers over http.", f"Let the proxy redirect http to https. {_PROXY}", "proxy")]

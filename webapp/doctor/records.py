@@ -1,0 +1,203 @@
+"""The backend, as this machine reaches it: whether it keeps its promises now, and what lies around it.
+
+It writes what it takes away again, or what is swept within the hour: a spent id and a counted attempt, under names of its own.
+"""
+
+import asyncio
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import unquote, urlsplit
+
+import webapp
+from backends import open_backend
+from backends.protocol import Backend, NotOurs, Unavailable
+from webapp.clock import now
+from webapp.doctor.finding import Case, Finding, ok, unchecked, wrong
+
+MEGABYTE = 1_000_000
+SAME_TIME = 10.0
+"""Seconds by which two clocks may differ."""
+SLOW = 0.5
+RACERS = 16
+MINUTE = timedelta(minutes=1)
+
+
+async def backend(case: Case) -> list[Finding]:
+    """Whether it opens, answers, writes, reads, and gives one answer to those who ask at the same time."""
+    if (file := _file(case)) and not file.exists():
+        return [_not_made_yet(file)]
+    try:
+        return await _opened(case, _promises)
+    except NotOurs as refused:
+        return [wrong(str(refused), "Mend KEYSTEAD_BACKEND, or what it names, as this says.")]
+    except Unavailable as unavailable:
+        return [wrong(f"It does not work now: {unavailable}", _todo(case))]
+
+
+async def keys(case: Case) -> list[Finding]:
+    """Whether browsers will use the bound keys at the public URL."""
+    if (file := _file(case)) and not file.exists():
+        return [ok("None is bound yet.")]
+
+    async def look(backends: list[Backend]) -> list[Finding]:
+        domains = await backends[0].rp_ids()
+        if left := case.settings.left_behind(domains):
+            what, _, todo = left.partition(". ")
+            return [wrong(f"{what}.", todo)]
+        return [ok(f"They are bound to {' and '.join(domains)}." if domains else "None is bound yet.")]
+
+    return await _asked(case, look)
+
+
+async def clock(case: Case) -> list[Finding]:
+    """Whether this machine's clock agrees with the disk's, the engine's and the calendar."""
+
+    async def look(backends: list[Backend]) -> list[Finding]:
+        told = await backends[0].engine_time()
+        return [_compared(told.timestamp(), "the backend's")] if told else []
+
+    file = _file(case)
+    found = [*_by_the_calendar(), *(_by_the_disk(file) if file else await _asked(case, look))]
+    faults = [finding for finding in found if finding.state == "wrong"]
+    return faults or found or [unchecked("The backend does not tell its time.")]
+
+
+async def disk(case: Case) -> list[Finding]:
+    """Whether the file has room to grow."""
+    file = _file(case)
+    if file is None or not file.parent.is_dir():
+        return [unchecked("The records are not in a file on this machine." if file is None else f"There is no {file.parent}.")]
+    free = shutil.disk_usage(file.parent).free // MEGABYTE
+    if free < case.wishes.free:
+        return [
+            wrong(
+                f"Only {free:,} MB are free where {file} is.",
+                "Make room, or move the file to a bigger disk: a full disk stops logons.",
+            )
+        ]
+    return [ok(f"{free:,} MB are free.")]
+
+
+async def files(case: Case) -> list[Finding]:
+    """Whether others on this machine can read the records, or the mails with their codes."""
+    file = _file(case)
+    found = [finding for path, mode in _private(case, file) for finding in _readable(path, mode)]
+    found += _replaceable(file.parent) if file else []
+    return found or [
+        ok("Nobody else on this machine can read them.") if file else unchecked("The records are not in a file on this machine.")
+    ]
+
+
+async def _asked(case: Case, look: Callable[[list[Backend]], Awaitable[list[Finding]]]) -> list[Finding]:
+    """What is found at the backend; that it cannot be asked is another check's to say."""
+    try:
+        return await _opened(case, look)
+    except (NotOurs, Unavailable):
+        return [unchecked("The backend must answer first.")]
+
+
+async def _opened(case: Case, look: Callable[[list[Backend]], Awaitable[list[Finding]]]) -> list[Finding]:
+    """What is found at the backend, opened twice as two processes would."""
+    async with AsyncExitStack() as stack:
+        opened = []
+        for _ in range(2):
+            opened.append(await open_backend(case.settings.backend))
+            stack.push_async_callback(opened[-1].close)
+        return await look(opened)
+
+
+async def _promises(backends: list[Backend]) -> list[Finding]:
+    await backends[0].ready()
+    name, ends = f"doctor {token_hex(16)}", now() + MINUTE
+    begun = time.perf_counter()
+    await backends[0].spend_once(f"{name} alone", ends)
+    took = time.perf_counter() - begun
+    both = [backends[number % 2] for number in range(RACERS)]
+    spent = await asyncio.gather(*(each.spend_once(name, ends) for each in both))
+    counted = await asyncio.gather(*(each.count_attempt(name, now(), MINUTE) for each in both))
+    await backends[0].forget_attempts(name)
+    if sum(spent) != 1 or sorted(attempts.count for attempts in counted) != list(range(1, RACERS + 1)):
+        text = "Two who asked at the same time got the same answer: one code or ceremony could be used twice."
+        return [wrong(text, "Do not serve with this backend. Run its contract (docs/backends.md), and tell its author.")]
+    if took > SLOW:
+        return [wrong(f"A write takes {took:.1f} s, and a logon makes several.", "Look for a faster disk, or a nearer server.")]
+    return [ok(f"It writes (in {took * 1000:.1f} ms), reads, and lets one of {RACERS} win a race.")]
+
+
+def _by_the_calendar() -> list[Finding]:
+    installed = Path(webapp.__file__).stat().st_mtime
+    return [_compared(installed, "the moment when Keystead was installed")] if time.time() < installed - SAME_TIME else []
+
+
+def _by_the_disk(file: Path) -> list[Finding]:
+    """A file written now has the time of whoever keeps the disk, which may be another machine."""
+    if not file.parent.is_dir():
+        return [unchecked(f"There is no {file.parent}.")]
+    try:
+        with tempfile.TemporaryFile(dir=file.parent) as new:
+            found = [_compared(os.fstat(new.fileno()).st_mtime, "the disk's")]
+    except OSError as error:
+        found = [unchecked(f"Nothing can be written beside {file} to compare with: {error.strerror}.")]
+    if file.exists() and file.stat().st_mtime > time.time() + SAME_TIME:
+        found.append(_compared(file.stat().st_mtime, f"the last change of {file}"))
+    return found
+
+
+def _compared(other: float, whose: str) -> Finding:
+    apart = time.time() - other
+    if abs(apart) <= SAME_TIME:
+        return ok(f"This machine's clock and {whose} agree.")
+    at = datetime.fromtimestamp(other, UTC)
+    text = f"This machine's clock says {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC; {whose} is {at:%Y-%m-%d %H:%M:%S}."
+    return wrong(text, "Set the clock, and let the machine keep it (NTP): codes and sessions end by it.")
+
+
+def _private(case: Case, file: Path | None) -> Iterator[tuple[Path, str]]:
+    """What others must not read, and the mode that it should have."""
+    if file:
+        yield from ((file.with_name(file.name + end), "600") for end in ("", "-wal", "-shm"))
+    if case.settings.mail.startswith("outbox:"):
+        yield Path(unquote(urlsplit(case.settings.mail).path)), "700"
+
+
+def _readable(path: Path, mode: str) -> list[Finding]:
+    if not path.exists():
+        return []
+    others = stat.S_IMODE(path.stat().st_mode) & 0o077
+    return [wrong(f"Others on this machine can get at {path}.", f"chmod {mode} {path}")] if others else []
+
+
+def _replaceable(folder: Path) -> list[Finding]:
+    mode = folder.stat().st_mode if folder.is_dir() else 0
+    anybody = mode & stat.S_IWOTH and not mode & stat.S_ISVTX
+    return [wrong(f"Anybody on this machine can put another file into {folder}.", f"chmod o-w {folder}")] if anybody else []
+
+
+def _file(case: Case) -> Path | None:
+    """The file that the records are in; None if another engine has them."""
+    parts = urlsplit(case.settings.backend)
+    return Path(unquote(parts.path)).absolute() if parts.scheme == "file" else None
+
+
+def _not_made_yet(file: Path) -> Finding:
+    if not file.parent.is_dir():
+        return wrong(
+            f"There is no folder {file.parent} to keep the file in.",
+            f"Make it, for the user that runs Keystead: install -d -m 700 {file.parent}",
+        )
+    return ok(f"{file} is not there yet: `keystead backend migrate` makes it.")
+
+
+def _todo(case: Case) -> str:
+    file = _file(case)
+    if file is None:
+        return "See that the server runs, that this machine reaches it, and that KEYSTEAD_BACKEND names it."
+    return f"See that the disk is neither full nor read-only, and that the user that runs Keystead owns {file} and its folder."
