@@ -206,7 +206,7 @@ def test_a_file_that_cannot_be_written(deployment: Deployment) -> None:
     deployment.file.chmod(0o400)
     before = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override") if os.getuid() == 0 else ()
     fault = deployment.fault(before=before)
-    assert (fault["check"], f"this user may not write it" in fault["text"]) == ("backend", True)
+    assert (fault["check"], "this user may not write it" in fault["text"]) == ("backend", True)
     assert "the user that runs Keystead owns" in fault["todo"]
 
 
