@@ -34,6 +34,9 @@ class Effort:
     together: int = 12 * CROWD
     storm: int = 48
 
+    def half(self) -> "Effort":
+        return Effort(self.alone // 2, self.together // 2, self.storm // 2)
+
 
 @dataclass(slots=True)
 class Steps:
@@ -71,7 +74,7 @@ def run(peer: Peer, people: list[Person], seeded: Path, effort: Effort) -> Round
     with TemporaryDirectory(prefix="keystead-bench-") as folder:
         shutil.copytree(seeded, folder, dirs_exist_ok=True)
         with _serving(peer, Path(folder)) as server:
-            asyncio.run(_round(peer, people, server, effort, found))
+            asyncio.run(_round(peer, people, server, effort.half() if peer.slow else effort, found))
     return found
 
 

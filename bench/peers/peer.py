@@ -47,6 +47,9 @@ class Peer(ABC):
     passwordless = False
     """The key alone logs on: the password step is another way in, and is measured by itself."""
 
+    slow = False
+    """It gets half as many logons in a round: its passwords alone would take minutes."""
+
     def people(self, number: int) -> list[Person]:
         return crowd(number)
 
@@ -99,7 +102,7 @@ class Installed(Peer):
             base = _interpreter(self.pythons) if self.pythons else sys.executable
             shutil.rmtree(home, ignore_errors=True)
             subprocess.run([base, "-m", "venv", home], check=True)
-            install = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *self.packages]
+            install = [str(found), "-m", "pip", "install", "-qq", "--disable-pip-version-check", *self.packages]
             subprocess.run(install, check=True)
             (home / "whole").touch()
         return str(found)
