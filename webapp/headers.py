@@ -41,8 +41,10 @@ class Headers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        scope["root_path"] = self.settings.prefix
-        file = scope["path"].removeprefix(self.settings.prefix).startswith("/static/")
+        prefix = scope["root_path"] = self.settings.prefix
+        if not f"{scope['path']}/".startswith(f"{prefix}/"):
+            scope["path"] = prefix + scope["path"]  # as ASGI wants it, also where the proxy takes the prefix away
+        file = scope["path"].startswith(f"{prefix}/static/")
         keep = "public, max-age=31536000, immutable" if file and scope["query_string"] else "no-cache" if file else "no-store"
 
         async def send_with_headers(message: Message) -> None:

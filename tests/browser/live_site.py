@@ -87,7 +87,7 @@ class Site:
 def serving(folder: Path, **settings: str) -> Iterator[Site]:
     """A site on a free port, with everything it keeps in this folder. A setting may name `{port}`."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = int(settings.get("PORT", free_port()))
     url = f"http://localhost:{port}"
     environ = {
         **os.environ,

@@ -152,6 +152,13 @@ def test_the_site_works_under_a_prefix_whether_or_not_the_proxy_strips_it(tmp_pa
             assert path.startswith("/account-center/")
         assert visitor.client.get("/account/security").status_code == 200, "as behind a proxy that strips the prefix"
         assert visitor.client.get("/account-center/account/security").status_code == 200
+        assert (
+            visitor.client.get("/static/app.css").status_code
+            == visitor.client.get("/account-center/static/app.css").status_code
+            == 200
+        )
+        stranger = site.visitor().client.get("/account/sessions")
+        assert stranger.headers["location"] == "/account-center/logon?next=%2Faccount-center%2Faccount%2Fsessions"
 
 
 def test_health_and_readiness(keystead: Site) -> None:

@@ -146,7 +146,7 @@ def _through_the_proxy(settings: Settings, told: list[dict[str, Any]]) -> list[F
     if any(each["address"] == probe.CLAIM for each in told):
         text = "Any visitor can pretend to come from any address, so limits hold nobody back."
         return [wrong(text, f"Let the proxy overwrite X-Forwarded-For and take Forwarded away. {_PROXY}", "proxy")]
-    through = usual["forwarded"] != [probe.CLAIM]
+    through = usual["forwarded"] not in ([], [probe.CLAIM])
     if through and not usual["trusted"]:
         text = f"The proxy at {peer} is not trusted: all visitors count as one, and share their limits."
         return [
