@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
-from typing import IO
 
 from backends import open_backend
 from webapp.cli import new_account
@@ -103,7 +102,9 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
         command = [sys.executable, "-m", "webapp", "serve", "--host", "127.0.0.1"]
         server = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            _wait_for(port, server, log)
+            if not wait_for(port, server):
+                log.seek(0)
+                raise AssertionError(f"the server did not start:\n{log.read()}")
             yield Site(url, folder, environ)
         finally:
             server.terminate()
@@ -115,17 +116,17 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
                 raise
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: IO[str]) -> None:
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> bool:
+    """Whether the server answers; False if it ended, or does not answer within 20 seconds."""
     ends = time.monotonic() + 20
     while server.poll() is None and time.monotonic() < ends:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", "/healthz")
             if connection.getresponse().status == 200:
-                return
+                return True
         except OSError:
             time.sleep(0.05)
         finally:
             connection.close()
-    log.seek(0)
-    raise AssertionError(f"the server did not start:\n{log.read()}")
+    return False
