@@ -27,22 +27,22 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 import pymongo.monitoring
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from backends import open_backend
+from backends.file import FileBackend
+from backends.records import Record
+from backends.specimens import account, given, key, sealed, session
+from bench.start import memory, serving
+from tests import mongo_server
+from webapp.cli import new_account
+from webapp.metrics import Counted
+from webapp.testing.mailbox import Outbox
+from webapp.testing.site import Site, running
+from webapp.testing.stub_key import StubKey
+from webapp.testing.visitor import U2F, Visitor
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from backends import open_backend  # noqa: E402
-from backends.file import FileBackend  # noqa: E402
-from backends.records import Record  # noqa: E402
-from backends.specimens import account, given, key, sealed, session  # noqa: E402
-from bench.start import memory, serving  # noqa: E402
-from tests import mongo_server  # noqa: E402
-from webapp.cli import new_account  # noqa: E402
-from webapp.metrics import Counted  # noqa: E402
-from webapp.testing.mailbox import Outbox  # noqa: E402
-from webapp.testing.site import Site, running  # noqa: E402
-from webapp.testing.stub_key import StubKey  # noqa: E402
-from webapp.testing.visitor import U2F, Visitor  # noqa: E402
-
 FIGURES = ROOT / "bench" / "scaling.json"
 PAGE = ROOT / "docs" / "scaling.md"
 N = TypeVar("N", int, float)

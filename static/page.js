@@ -82,7 +82,7 @@
   function copy(button) {
     navigator.clipboard.writeText(lines(button.getAttribute("data-copy"))).then(function () {
       button.querySelector("[data-said]").hidden = false;
-    });
+    }).catch(function () { button.hidden = true; }); // the browser does not let us: the codes can be selected by hand
   }
   function download(button) {
     var link = document.createElement("a");

@@ -100,8 +100,7 @@ def create_app(settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=pages.STATIC), name="static"),
         ],
         middleware=[
-            Middleware(logs.Requests),
-            *([Middleware(metrics.Requests, metrics=counted)] if settings.metrics else []),
+            Middleware(logs.Requests, count=counted.request),
             Middleware(headers.Headers, settings=settings),
             Middleware(GZipMiddleware, minimum_size=500, compresslevel=5),
             Middleware(sessions.Cookies, settings=settings),
@@ -220,10 +219,11 @@ async def _already_signed_in(request: Request, _: Exception) -> Response:
 
 
 async def _not_proven(request: Request, _: Exception) -> Response:
-    """To the step that gives the proof, and then back to the page that wanted it."""
-    page = request.url.path if request.method == "GET" else urlsplit(request.headers.get("referer", "")).path
-    page = guards.local_path(page, "")
-    return pages.go(request, "binding.show", {"then": page} if page and page != pages.url(request, "binding.show") else None)
+    """To the step that gives the proof, and then back to the page that wanted it. Who lost it meanwhile is told why."""
+    asks = request.method == "GET"
+    page = guards.local_path(request.url.path if asks else urlsplit(request.headers.get("referer", "")).path, "")
+    query = {"then": page} if page and page != pages.url(request, "binding.show") else {}
+    return pages.go(request, "binding.show", query if asks else query | {"notice": "late"})
 
 
 async def _bad_form(request: Request, bad: Any) -> Response:

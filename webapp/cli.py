@@ -275,6 +275,8 @@ def key_unbind(username: str, key: str | None, yes: bool) -> None:
     password alone opens the account.
     """
 
+    from webapp import clock
+
     async def find(settings: "Settings", backend: "Backend") -> tuple["Account", list["SecurityKey"]]:
         found = await _account(backend, username)
         return found, _chosen(await backend.keys_of(found.id), key, username)
@@ -289,6 +291,9 @@ def key_unbind(username: str, key: str | None, yes: bool) -> None:
             if await backend.remove_key(owner.id, gone.id):
                 await _event(settings, backend, owner, "key unbound", gone.name)
                 await _tell(settings, owner, gone)
+        if not await backend.keys_of(owner.id) and await backend.recovery_codes_of(owner.id):
+            await backend.put_recovery_codes(owner.id, [], clock.now())
+            await _event(settings, backend, owner, "recovery codes void", "")
         await backend.remove_sessions_of(owner.id)
 
     _run(work)

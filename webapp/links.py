@@ -49,8 +49,8 @@ def read(request: Request, purpose: Purpose, token: str) -> Link | None:
 
 
 def fingerprint(account: Account) -> str:
-    """What a reset link remembers of the password that it replaces: once that has changed, the link is worth nothing."""
-    return hashlib.sha256(account.password_hash.encode()).hexdigest()[:16]
+    """What a reset link remembers: once the password, or the address that it was mailed to, has changed, it is worth nothing."""
+    return hashlib.sha256(f"{account.password_hash} {account.email}".encode()).hexdigest()[:16]
 
 
 async def spend(request: Request, link: Link) -> bool:

@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -50,10 +51,10 @@ class Json(logging.Formatter):
 
 
 class Requests:
-    """ASGI middleware, the outermost: gives each request its id, and logs it once it is answered."""
+    """ASGI middleware, the outermost: gives each request its id, and once it is answered logs it and has it counted."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, count: Callable[[str, str, int, float], None]) -> None:
+        self.app, self.count = app, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,9 +72,10 @@ class Requests:
         try:
             await self.app(scope, receive, send_and_note)
         finally:
-            route = getattr(scope.get("route"), "path", "-")
-            ms = round(((ended or time.perf_counter()) - begun) * 1000, 1)
-            put(log, logging.INFO, "request", method=_plain(scope["method"][:16]), route=route, status=status, ms=ms)
+            method, route = _plain(scope["method"][:16]), getattr(scope.get("route"), "path", "none")
+            seconds = (ended or time.perf_counter()) - begun
+            self.count(method, route, status, seconds)
+            put(log, logging.INFO, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 def config(style: str, *, quiet: bool = False) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from functools import cache
 from platform import python_version
 from typing import Any, cast
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 from backends.protocol import Backend
 from webapp import __version__
 from webapp.settings import Settings
@@ -30,7 +28,7 @@ class Metrics:
     """Counts nothing: what there is where nobody asked for metrics."""
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """A request was answered by this route."""
+        """A request was answered by this route, given as its template: paths and queries tell of people."""
 
     def ceremony(self, purpose: str, outcome: str) -> None:
         """A ceremony was begun, or ended like this."""
@@ -59,7 +57,7 @@ class Counted(Metrics):
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each that nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client has no type here  # a second line for each that nobody reads
         own: Any = {"namespace": "keystead", "registry": CollectorRegistry()}
         requests = Counter("requests", "Requests answered", ["method", "route", "status"], **own)
         seconds = Histogram("request_seconds", "Time to the end of the answer", ["method", "route"], buckets=_OF_A_REQUEST, **own)
@@ -104,38 +102,13 @@ class Counted(Metrics):
         registry = self._registry
         if SHARED in os.environ:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client has no type here
         return generate_latest(registry)
 
 
 def open_metrics(settings: Settings) -> Metrics:
     """What counts, if the deployer wants it to."""
     return Counted() if settings.metrics else Metrics()
-
-
-class Requests:
-    """ASGI middleware that counts requests, by the template of their route: paths and queries tell of people."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app, self.metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        begun, status, ended = time.perf_counter(), 500, 0.0
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status, ended
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-            ended = time.perf_counter()  # what is done after the answer, such as mailing, is not waited for
-
-        try:
-            await self.app(scope, receive, send_and_note)
-        finally:
-            route = getattr(scope.get("route"), "path", "none")
-            self.metrics.request(scope["method"], route, status, (ended or time.perf_counter()) - begun)
 
 
 class _Timed:

@@ -87,7 +87,13 @@ async def end(request: Request) -> None:
     token = _token(request)
     session = await request.state.backend.session(_hash(token), clock.now()) if token else None
     if session:
-        await request.state.backend.remove_session(session.account_id, session.id)
+        await drop(request, session)
+    request.state.fresh_token = ""
+
+
+async def drop(request: Request, session: Session) -> None:
+    """End this session, which the request's cookie need not belong to, and hand out no cookie for it."""
+    await request.state.backend.remove_session(session.account_id, session.id)
     request.state.fresh_token = ""
 
 

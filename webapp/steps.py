@@ -31,11 +31,11 @@ class Waiting:
     tries_left: int
 
 
-async def next_step(request: Request, who: SignedIn, then: str = "") -> Response:
-    """The panel that this session has reached."""
+async def next_step(request: Request, who: SignedIn, then: str = "", *, notice: str | None = None) -> Response:
+    """The panel that this session has reached; `notice` says why somebody who is not proven is here."""
     if proven := guards.proof_of(who):
         return pages.go_to(request, then) if then else bind(request, proven)
-    return prove(request, who, then) if who.keys else await verify(request, who, then)
+    return prove(request, who, then, notice=notice) if who.keys else await verify(request, who, then, notice=notice)
 
 
 async def verify(
@@ -45,12 +45,13 @@ async def verify(
     *,
     error: str | None = None,
     sent: str | None = None,
+    notice: str | None = None,
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
     """Send a code, or type the one that was sent."""
     code = waiting(await verification.waiting(request, who, PURPOSE, who.account.email))
-    return _panel(request, who, "verify", status, headers=headers, then=then, code=code, error=error, sent=sent)
+    return _panel(request, who, "verify", status, headers=headers, then=then, code=code, error=error, sent=sent, notice=notice)
 
 
 def prove(
@@ -60,10 +61,11 @@ def prove(
     *,
     ceremony: Ceremony | None = None,
     failure: Failure | None = None,
+    notice: str | None = None,
     status: int = 200,
 ) -> Response:
     """Touch a key that is bound."""
-    return _panel(request, who, "prove", status, then=then, ceremony=ceremony, failure=failure)
+    return _panel(request, who, "prove", status, then=then, ceremony=ceremony, failure=failure, notice=notice)
 
 
 def bind(

@@ -30,7 +30,7 @@ def test_what_the_image_copies_is_enough_to_run(tmp_path: Path) -> None:
 
 def test_the_image_and_the_service_run_commands_that_there_are() -> None:
     service = ConfigParser(strict=False, interpolation=None)
-    service.optionxform = str  # type: ignore[assignment,method-assign]
+    service.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation says to keep case
     service.read(DEPLOY / "keystead.service")
     for name, command in (("ExecStartPre", "backend migrate"), ("ExecStart", "serve --host 127.0.0.1")):
         assert service["Service"][name] == f"/opt/keystead/.venv/bin/python -m webapp {command}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from webapp import clock
 from webapp.testing.mailbox import text_of
 from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
@@ -116,7 +117,10 @@ def test_a_frozen_account_is_opened_and_a_lost_mailbox_replaced_by_the_deployer(
 
 def test_a_lost_key_without_codes_is_unbound_by_the_deployer(lived_in: Site) -> None:
     assert "Blue" in run(lived_in, "key", "list", "zoe")
+    lived_in.call(lived_in.backend.put_recovery_codes, lived_in.account.id, [b"on paper with the key"], clock.now())
     run(lived_in, "key", "unbind", "zoe", "Blue", "--yes")
+    assert lived_in.call(lived_in.backend.recovery_codes_of, lived_in.account.id) == [], "codes stand in for a key"
+    assert "All is well." in run(lived_in, "backend", "check")
     visitor = lived_in.visitor()
     visitor.log_on("zoe", lived_in.password)
     assert visitor.get("/account").status_code == 200

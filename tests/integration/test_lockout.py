@@ -1,6 +1,7 @@
 """Everybody honest gets back in: the ways of a lost key, a lost mailbox, a forgotten password, and a stranger in the account."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -393,3 +394,26 @@ def test_only_a_trusted_proxy_speaks_for_somebody_else(keystead: Site, tmp_path_
             visitor.log_on("zoe", site_.password)
             found = site_.call(site_.backend.events_of, site_.account.id, 1)
             assert found[0].address == seen, (peer, headers)
+
+
+def test_a_reset_link_dies_when_the_address_that_it_was_mailed_to_is_given_up(keystead: Site, keystead_visitor: Visitor) -> None:
+    keystead_visitor.post("/logon/forgotten", {"username": "zoe"})
+    token = link_in(keystead, "/logon/reset").partition("token=")[2]
+    moved = replace(keystead.account, email="zoe@elsewhere.example")
+    assert keystead.call(keystead.backend.record_account, keystead.account, moved)
+    assert keystead_visitor.get(f"/logon/reset?token={token}").status_code == 410
+    assert keystead_visitor.post("/logon/reset", {"token": token, "new": NEW}).status_code == 410
+
+
+def test_who_was_idle_for_ten_minutes_is_told_to_prove_again_and_loses_nothing(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock
+) -> None:
+    visitor = bound(keystead, stub_key)
+    visitor.get("/account/recovery")
+    visitor.client.headers["referer"] = f"{keystead.settings.origin}/account/recovery"
+    keystead_clock.move(timedelta(minutes=10))
+    visitor.follow(visitor.submit("/account/recovery"))
+    assert "show once more that it is you" in visitor.page.text
+    visitor.begin_prove()
+    visitor.follow(visitor.finish_prove(stub_key))
+    assert visitor.page.form("/account/recovery"), "back where it was wanted"

@@ -5,6 +5,7 @@ import argon2
 import pytest
 from starlette.testclient import TestClient
 
+from backends.records import Session
 from webapp import clock, limits
 from webapp.app import create_app
 from webapp.testing.clock import Clock
@@ -234,3 +235,25 @@ def test_in_an_attack_on_the_whole_every_address_gets_fewer_attempts_and_the_per
     statuses = [stranger.submit_password(f"name-{n}", "wrong").status_code for n in range(11)]
     assert statuses == [401] * 10 + [429]
     keystead.visitor(address="192.0.2.9").log_on("zoe", keystead.password)
+
+
+@pytest.mark.parametrize("change", ["password", "freeze"])
+def test_an_account_that_changes_while_somebody_logs_on_is_looked_at_again(
+    keystead: Site, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The worst moment: after the old password was found right, and before the session is there to be ended."""
+    put, now = keystead.backend.put_session, clock.now()
+    changed = replace(keystead.account, **({"password_hash": "another"} if change == "password" else {"frozen_at": now}))
+
+    async def put_once_changed(session: Session) -> None:
+        await keystead.backend.record_account(keystead.account, changed)
+        await keystead.backend.remove_sessions_of(keystead.account.id)
+        await put(session)
+
+    monkeypatch.setattr(keystead.backend, "put_session", put_once_changed)
+    visitor = keystead.visitor()
+    answer = visitor.submit_password("zoe", keystead.password)
+    assert answer.headers["location"] == "/logon?notice=ended"
+    visitor.post("/logon/key/begin")
+    assert visitor.get("/account").headers["location"].startswith("/logon?next")
+    assert keystead.call(keystead.backend.sessions_of, keystead.account.id, now) == []

@@ -14,11 +14,14 @@ from webapp.guards import Proven, SignedIn
 from webapp.state import Request
 from webapp.webauthn import BoundKey
 
+NOTICES = {"late": "For this, show once more that it is you. Nothing is lost."}
+
 
 @guards.signed_in
 async def show(request: Request, who: SignedIn) -> Response:
     """The bind page, at the step that this session has reached; a reload loses nothing."""
-    return await steps.next_step(request, who, guards.local_path(request.query_params.get("then", ""), ""))
+    then = guards.local_path(request.query_params.get("then", ""), "")
+    return await steps.next_step(request, who, then, notice=NOTICES.get(request.query_params.get("notice", "")))
 
 
 @guards.signed_in

@@ -129,6 +129,7 @@ async def _begin(request: Request, account: Account, wanted: str) -> Response:
     session = await sessions.begin(request, account)
     today = await request.state.backend.account(account.id)
     if today is None or today.password_hash != account.password_hash or guards.is_shut(today):
+        await sessions.drop(request, session)
         raise guards.NotSignedIn
     who = HalfSignedIn(today, session, await request.state.backend.keys_of(account.id))
     if who.keys and (preview.includes(request.state.settings, today) or today.frozen_at):

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import fido2.utils
 from fido2.server import Fido2Server
 from fido2.utils import websafe_decode
-from fido2.webauthn import Aaguid, AttestedCredentialData, PublicKeyCredentialRpEntity
+from fido2.webauthn import Aaguid, AttestedCredentialData, PublicKeyCredentialRpEntity, UserVerificationRequirement
 from itsdangerous import URLSafeTimedSerializer
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -58,7 +58,8 @@ async def logon(request: Request) -> Response:
 
 async def begin(request: Request) -> Response:
     session = _session(request)
-    options, state = server.authenticate_begin([_key(session["username"])], user_verification="discouraged")  # type: ignore[arg-type]
+    wanted = UserVerificationRequirement.DISCOURAGED
+    options, state = server.authenticate_begin([_key(session["username"])], user_verification=wanted)
     return _signed(JSONResponse(dict(options)), session | {"state": state})
 
 
