@@ -330,6 +330,37 @@ def test_of_two_sessions_that_proved_by_code_and_bind_at_once_no_more_than_one_b
     assert len(keys) == len(bound) <= 1
 
 
+def test_a_code_is_used_up_by_its_use(keystead: Site, visitor: Visitor) -> None:
+    visitor.follow(visitor.send_code())
+    code = keystead.mailbox.code()
+    visitor.follow(visitor.verify(code))
+    assert visitor.post(f"{U2F}/verify", {"code": code}).status_code == 422
+    assert keystead.call(keystead.backend.code, keystead.account.id, "bind", clock.now()) is None
+
+
+def test_a_code_is_no_proof_any_more_once_a_key_is_bound(keystead: Site, stub_key: StubKey) -> None:
+    """Whatever way the key came: here the proof by code is still fresh, and the session was not ended."""
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    slug = visitor.bind(stub_key)
+    keystead.call(_prove_by_code, keystead, keystead.call(_newest_session, keystead))
+    assert visitor.post(f"{U2F}/keys/{slug}/unbind").status_code == 403
+    visitor.get(U2F)
+    assert visitor.page.form("/prove/begin")
+    assert len(keystead.call(keystead.backend.keys_of, keystead.account.id)) == 1
+
+
+def test_unbinding_ends_every_other_session_and_makes_a_new_token(keystead: Site, stub_key: StubKey) -> None:
+    visitor, other = keystead.visitor(), keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    other.log_on("zoe", keystead.password, stub_key)
+    before = visitor.client.cookies["keystead"]
+    visitor.unbind(stub_key)
+    assert other.get("/account").status_code == 303
+    assert visitor.client.cookies["keystead"] != before
+
+
 async def _newest_session(site: Site) -> Session:
     return (await site.backend.sessions_of(site.account.id, clock.now()))[-1]
 

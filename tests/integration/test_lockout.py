@@ -4,12 +4,15 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+from webapp import clock
 from webapp.testing.clock import Clock
 from webapp.testing.mailbox import text_of
-from webapp.testing.site import Site
+from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import U2F, Visitor, at_once
 
@@ -241,6 +244,7 @@ def test_this_was_not_me_ends_sessions_takes_back_what_was_bound_since_and_freez
     page.submit("/not-me")
     assert "Your account is frozen" in page.page.text
     assert thief.get("/account").status_code == 303
+    assert keystead.call(keystead.backend.sessions_of, keystead.account.id, clock.now()) == [], "none comes back with the account"
     assert [key.name for key in keystead.call(keystead.backend.keys_of, keystead.account.id)] == ["Security key"]
     assert page.post("/not-me", {"token": link.partition("token=")[2]}).status_code == 410
     frozen = thief.submit_password("zoe", keystead.password)
@@ -371,10 +375,6 @@ def test_activity_tells_what_happened_newest_first_a_page_at_a_time(keystead: Si
 
 
 def test_only_a_trusted_proxy_speaks_for_somebody_else(keystead: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
-    from ipaddress import ip_network
-
-    from webapp.testing.site import running
-
     proxies = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
     with running(tmp_path_factory.mktemp("proxied"), trusted_proxies=proxies) as site:
         for site_, peer, headers, seen in (
@@ -417,3 +417,56 @@ def test_who_was_idle_for_ten_minutes_is_told_to_prove_again_and_loses_nothing(
     visitor.begin_prove()
     visitor.follow(visitor.finish_prove(stub_key))
     assert visitor.page.form("/account/recovery"), "back where it was wanted"
+
+
+def test_a_shown_set_of_recovery_codes_is_put_in_force_by_its_own_session_within_the_hour(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock
+) -> None:
+    visitor = bound(keystead, stub_key)
+    visitor.get("/account/recovery")
+    codes = re.findall(r"<code>([A-Z2-7-]{19})</code>", visitor.submit("/account/recovery").text)
+    form = visitor.page.form("/recovery/confirm")
+    assert form
+    other = keystead.visitor()
+    other.log_on("zoe", keystead.password, stub_key)
+    assert other.post("/account/recovery/confirm", form.fields | {"code": codes[0]}).status_code == 409
+    keystead_clock.move(timedelta(hours=1))
+    visitor.get(U2F)
+    visitor.begin_prove()
+    visitor.follow(visitor.finish_prove(stub_key))
+    assert visitor.post("/account/recovery/confirm", form.fields | {"code": codes[0]}).status_code == 409
+    assert keystead.call(keystead.backend.recovery_codes_of, keystead.account.id) == []
+
+
+def test_a_password_that_was_reset_logs_everybody_off(keystead: Site, stub_key: StubKey) -> None:
+    inside = bound(keystead, stub_key)
+    visitor = keystead.visitor()
+    visitor.post("/logon/forgotten", {"username": "zoe"})
+    visitor.get(link_in(keystead, "/logon/reset"))
+    visitor.submit("/logon/reset", new=NEW)
+    assert inside.get("/account").status_code == 303
+
+
+def test_a_frozen_account_with_a_key_owes_it_also_outside_the_preview(tmp_path: Path, stub_key: StubKey) -> None:
+    with running(tmp_path / "listed", preview="listed") as site:
+        visitor = bound(site, stub_key)
+        frozen = replace(site.account, frozen_at=clock.now() - timedelta(minutes=1), password_at=clock.now())
+        assert site.call(site.backend.record_account, site.account, frozen)
+        assert visitor.get("/account").status_code == 303, "a session from before the freezing is worth nothing"
+        visitor.log_on("zoe", site.password)
+        assert visitor.get("/account").headers["location"] == "/logon/key"
+        visitor.log_on_with(stub_key)
+        account = site.call(site.backend.account, site.account.id)
+        assert account is not None
+        assert account.frozen_at is None
+
+
+def test_recovery_codes_that_a_stranger_made_are_void_once_the_owner_says_so(keystead: Site, stub_key: StubKey) -> None:
+    visitor = bound(keystead, stub_key)
+    visitor.log_off()
+    visitor.log_on("zoe", keystead.password, stub_key)
+    recovery_codes(visitor)
+    visitor.get(link_in(keystead, "/not-me"))
+    visitor.submit("/not-me")
+    assert keystead.call(keystead.backend.recovery_codes_of, keystead.account.id) == []
+    assert len(keystead.call(keystead.backend.keys_of, keystead.account.id)) == 1

@@ -22,7 +22,11 @@ HALF_SIGNED_IN_MAY = {
     "logon.log_off",
 }
 """DESIGN: /logon/key…, /logon/recovery, /logoff."""
-NEEDS_PROOF = {"binding.begin_bind", "binding.finish_bind", "binding.unbind"}
+NEEDS_PROOF = {
+    "binding.begin_bind", "binding.finish_bind", "binding.name_key", "binding.unbind", "recovery.make", "recovery.confirm",
+    "password.change", "password.submit_change", "email.show", "email.send_code", "email.verify",
+}  # fmt: skip
+"""Everything that changes what protects an account."""
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +140,7 @@ def test_without_a_fresh_proof_nothing_is_bound_or_unbound(site: Site, clock: Cl
     clock.move(timedelta(minutes=10))
     visitor.get("/account")
     before = records(site)
+    assert NEEDS_PROOF <= {name for _, name, _ in routes(site)}
     for method, name, route in routes(site):
         if name in NEEDS_PROOF:
             response = request(visitor, method, route, key.slug, htmx=htmx)
