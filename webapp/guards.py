@@ -117,6 +117,14 @@ def proven(view: Callable[[Request, Proven], Awaitable[Response]]) -> View:
     return guarded
 
 
+async def visitor(request: Request) -> SignedIn | None:
+    """Who is fully signed in, for a page that is open to everybody."""
+    try:
+        return await _full(request)
+    except (NotSignedIn, KeyOwed):
+        return None
+
+
 def proof_of(who: SignedIn) -> Proven | None:
     """The same person, if the session's proof is fresh and good enough.
 

@@ -75,10 +75,10 @@ def recovery_code_used(request: Request, account: Account, left: int) -> Backgro
     return _news(request, account, "A recovery code was used", words, clock.now(), fact)
 
 
-def recovery_codes_made(request: Request, account: Account) -> BackgroundTask:
-    """News: there is a new set of recovery codes."""
+def recovery_codes_made(request: Request, account: Account, at: datetime) -> BackgroundTask:
+    """News: there is a new set of recovery codes, made at this moment or after it, so that *This was not me* reaches them."""
     words = "New recovery codes were made. The ones before them no longer work."
-    return _news(request, account, "New recovery codes", words, clock.now())
+    return _news(request, account, "New recovery codes", words, at)
 
 
 def password_changed(request: Request, account: Account) -> BackgroundTask:

@@ -23,8 +23,7 @@ NOTICES = {
 @guards.anyone
 async def show(request: Request) -> Response:
     """The form; who is signed in already goes on."""
-    session = await sessions.find(request)
-    if session is not None and session.stage == "full":
+    if await guards.visitor(request):
         return pages.go_to(request, _next(request, request.query_params.get("next", "")))
     return _form(request, request.query_params.get("next", ""), notice=NOTICES.get(request.query_params.get("notice", "")))
 

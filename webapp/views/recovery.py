@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from webapp import events, guards, letters, pages, recovery
+from webapp import clock, events, guards, letters, pages, recovery
 from webapp.guards import Proven, SignedIn
 from webapp.state import Request
 
@@ -26,7 +26,7 @@ async def make(request: Request, who: Proven) -> Response:
 @guards.proven
 async def confirm(request: Request, who: Proven) -> Response:
     """In force, if one of the codes was typed back."""
-    form = await guards.form(request)
+    form, at = await guards.form(request), clock.now()
     confirmed = await recovery.confirm(request, who, form.get("token", ""), form.get("code", "")) if who.keys else None
     if confirmed is None:
         return await _again(request, who, "Those codes are too old, or in force already. If in doubt, make new ones.", 409)
@@ -36,7 +36,7 @@ async def confirm(request: Request, who: Proven) -> Response:
         )
         return await _again(request, who, text, 422)
     await events.add(request, who.account.id, "recovery codes made")
-    task = letters.recovery_codes_made(request, who.account)
+    task = letters.recovery_codes_made(request, who.account, at)
     return pages.go(request, "account.security", {"notice": "recovery"}, task=task)
 
 
