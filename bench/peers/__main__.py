@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.peers import measure, table
 from bench.peers.allauth import Allauth
+from bench.peers.flask_security import FlaskSecurity
 from bench.peers.floor import Floor
 from bench.peers.keystead import Keystead
 from bench.peers.measure import CROWD, Effort, Round
@@ -18,7 +19,7 @@ from bench.peers.peer import Missing, Peer
 from bench.peers.person import Person
 from bench.peers.tinysesam import TinySesam
 
-PEERS: tuple[type[Peer], ...] = (Keystead, Floor, TinySesam, Allauth)
+PEERS: tuple[type[Peer], ...] = (Keystead, Floor, TinySesam, FlaskSecurity, Allauth)
 SMALL = Effort(alone=16, together=32, storm=16)
 
 
