@@ -80,27 +80,29 @@ class Codec:
     """Records as an engine's own values. `to` and `back` name only the forms that the engine does not hold as they are."""
 
     def __init__(self, to: Turns, back: Turns) -> None:
-        self._to = {kind.name: _steps(kind, to) for kind in KINDS}
-        self._back = {kind.name: _steps(kind, back) for kind in KINDS}
+        self._to = {kind.record: _steps(kind, to) for kind in KINDS}
+        self._back = {kind.record: _steps(kind, back) for kind in KINDS}
 
     def values(self, record: Record) -> dict[str, Any]:
         """The fields of a record by name, as the engine holds them. None stays None."""
-        found = {}
-        for name, turn in self._to[kind_of(record).name]:
-            value = getattr(record, name)
-            found[name] = value if turn is None or value is None else turn(value)
-        return found
+        found = {name: getattr(record, name) for name in kind_of(record).fields}
+        return _turned(found, self._to[type(record)])
 
     def record(self, kind: Kind[R], values: Iterable[Any]) -> R:
         """The record whose fields, in the dataclass's order, are these."""
-        found = {}
-        for (name, turn), value in zip(self._back[kind.name], values, strict=True):
-            found[name] = value if turn is None or value is None else turn(value)
-        return kind.record(**found)
+        return kind.record(**_turned(dict(zip(kind.fields, values, strict=True)), self._back[kind.record]))
 
 
-def _steps(kind: Kind[Any], turns: Turns) -> tuple[tuple[str, Turn | None], ...]:
-    return tuple((name, turns.get(form)) for name, form in kind.fields.items())
+def _turned(values: dict[str, Any], steps: tuple[tuple[str, Turn], ...]) -> dict[str, Any]:
+    for name, turn in steps:
+        if values[name] is not None:
+            values[name] = turn(values[name])
+    return values
+
+
+def _steps(kind: Kind[Any], turns: Turns) -> tuple[tuple[str, Turn], ...]:
+    """Only the fields that are something else to the engine."""
+    return tuple((name, turns[form]) for name, form in kind.fields.items() if form in turns)
 
 
 def milliseconds(at: datetime) -> int:

@@ -38,52 +38,54 @@ SWEEP_EVERY = 600
 log = logging.getLogger("keystead")
 
 U2F = "/account/security/u2f"
-GET: list[tuple[str, View]] = [
-    ("/", account.root),
-    ("/logon", logon.show),
-    ("/logon/key", logon.key),
-    ("/logon/recovery", logon.recovery_code),
-    ("/logon/forgotten", password.forgotten),
-    ("/logon/reset", password.reset),
-    ("/not-me", alarm.show),
-    ("/account", account.show),
-    ("/account/sessions", account.logons),
-    ("/account/activity", account.activity),
-    ("/account/password", password.change),
-    ("/account/email", email.show),
-    ("/account/recovery", recovery.show),
-    ("/account/security", account.security),
-    (U2F, binding.show),
-    (f"{U2F}/done", binding.done),
-    (f"{U2F}/row", binding.row),
-    (f"{U2F}/dialog", binding.dialog),
-    (U2F + "/keys/{key}/unbind", binding.confirm_unbind),
+ROUTES: list[tuple[str, str, View]] = [
+    ("GET", "/logon", logon.show),
+    ("POST", "/logon", logon.submit),
+    ("GET", "/logon/key", logon.key),
+    ("POST", "/logon/key/begin", logon.begin_key),
+    ("POST", "/logon/key/finish", logon.finish_key),
+    ("GET", "/logon/recovery", logon.recovery_code),
+    ("POST", "/logon/recovery", logon.use_recovery_code),
+    ("GET", "/logon/forgotten", password.forgotten),
+    ("POST", "/logon/forgotten", password.submit_forgotten),
+    ("GET", "/logon/reset", password.reset),
+    ("POST", "/logon/reset", password.submit_reset),
+    ("GET", "/", account.root),
+    ("GET", "/account", account.show),
+    ("GET", "/account/security", account.security),
+    ("GET", U2F, binding.show),
+    ("POST", f"{U2F}/code", proving.send_code),
+    ("POST", f"{U2F}/verify", proving.verify),
+    ("POST", f"{U2F}/prove/begin", proving.begin_prove),
+    ("POST", f"{U2F}/prove/finish", proving.finish_prove),
+    ("POST", f"{U2F}/bind/begin", binding.begin_bind),
+    ("POST", f"{U2F}/bind/finish", binding.finish_bind),
+    ("GET", f"{U2F}/done", binding.done),
+    ("GET", f"{U2F}/row", binding.row),
+    ("GET", f"{U2F}/dialog", binding.dialog),
+    ("POST", U2F + "/keys/{key}/name", binding.name_key),
+    ("GET", U2F + "/keys/{key}/unbind", binding.confirm_unbind),
+    ("POST", U2F + "/keys/{key}/unbind", binding.unbind),
+    ("GET", "/account/recovery", recovery.show),
+    ("POST", "/account/recovery", recovery.make),
+    ("POST", "/account/recovery/confirm", recovery.confirm),
+    ("GET", "/account/sessions", account.logons),
+    ("POST", "/account/sessions/end-others", account.end_others),
+    ("POST", "/account/sessions/{id}/end", account.end_session),
+    ("GET", "/account/activity", account.activity),
+    ("GET", "/account/password", password.change),
+    ("POST", "/account/password", password.submit_change),
+    ("GET", "/account/email", email.show),
+    ("POST", "/account/email", email.send_code),
+    ("POST", "/account/email/verify", email.verify),
+    ("POST", "/logoff", logon.log_off),
+    ("GET", "/not-me", alarm.show),
+    ("POST", "/not-me", alarm.freeze),
 ]
-POST: list[tuple[str, View]] = [
-    ("/logon", logon.submit),
-    ("/logon/key/begin", logon.begin_key),
-    ("/logon/key/finish", logon.finish_key),
-    ("/logon/recovery", logon.use_recovery_code),
-    ("/logon/forgotten", password.submit_forgotten),
-    ("/logon/reset", password.submit_reset),
-    ("/logoff", logon.log_off),
-    ("/not-me", alarm.freeze),
-    ("/account/sessions/end-others", account.end_others),
-    ("/account/sessions/{id}/end", account.end_session),
-    ("/account/password", password.submit_change),
-    ("/account/email", email.send_code),
-    ("/account/email/verify", email.verify),
-    ("/account/recovery", recovery.make),
-    ("/account/recovery/confirm", recovery.confirm),
-    (f"{U2F}/code", proving.send_code),
-    (f"{U2F}/verify", proving.verify),
-    (f"{U2F}/prove/begin", proving.begin_prove),
-    (f"{U2F}/prove/finish", proving.finish_prove),
-    (f"{U2F}/bind/begin", binding.begin_bind),
-    (f"{U2F}/bind/finish", binding.finish_bind),
-    (U2F + "/keys/{key}/name", binding.name_key),
-    (U2F + "/keys/{key}/unbind", binding.unbind),
-]
+"""In the order in which people come by, which is that in which they are tried: a key logon is found at once."""
+
+_SMALLER = [Middleware(GZipMiddleware, minimum_size=500, compresslevel=5)]
+"""For pages and files. A form is answered by a panel or a redirect, which travel in one packet or two as they are."""
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -92,17 +94,15 @@ def create_app(settings: Settings) -> Starlette:
     watched = [Route("/metrics", _metrics, name="metrics")] if settings.metrics else []
     app = Starlette(
         routes=[
-            *(Route(path, view, methods=["GET"], name=_name(view)) for path, view in GET),
-            *(Route(path, view, methods=["POST"], name=_name(view)) for path, view in POST),
+            *(_route(*row) for row in ROUTES),
             Route("/healthz", _healthy, name="healthz"),
             Route("/readyz", _ready, name="readyz"),
             *watched,
-            Mount("/static", StaticFiles(directory=pages.STATIC), name="static"),
+            Mount("/static", StaticFiles(directory=pages.STATIC), name="static", middleware=_SMALLER),
         ],
         middleware=[
             Middleware(logs.Requests, count=counted.request),
             Middleware(headers.Headers, settings=settings),
-            Middleware(GZipMiddleware, minimum_size=500, compresslevel=5),
             Middleware(sessions.Cookies, settings=settings),
             Middleware(guards.SameOrigin, settings=settings, refusal=_cross_origin),
             Middleware(guards.Supported, advice=_too_old),
@@ -273,6 +273,7 @@ _REFUSALS: dict[Any, Any] = {
 }
 
 
-def _name(view: View) -> str:
+def _route(method: str, path: str, view: View) -> Route:
     """Routes are named as their views: `binding.finish_bind`."""
-    return f"{view.__module__.rpartition('.')[2]}.{view.__name__}"
+    name = f"{view.__module__.rpartition('.')[2]}.{view.__name__}"
+    return Route(path, view, methods=[method], name=name, middleware=_SMALLER if method == "GET" else None)

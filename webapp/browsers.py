@@ -5,6 +5,7 @@ None of this is a security check. A browser that lies only misses a piece of adv
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _SYSTEMS = (
     ("Windows Phone", "Windows Phone"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"),
@@ -50,7 +51,11 @@ class Browser:
 
 def parse(user_agent: str) -> Browser:
     """What this User-Agent header says; anything is accepted."""
-    text = user_agent[:512]
+    return _parse(user_agent[:512])
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> Browser:
     system = next((name for word, name in _SYSTEMS if word in text), "")
     for name, pattern in _NAMES:
         if found := pattern.search(text):

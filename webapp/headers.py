@@ -1,6 +1,5 @@
 """The headers of every answer: what a browser may do with our pages, and what it may keep. Never differs by view."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp.settings import Settings
@@ -36,22 +35,21 @@ class Headers:
     """ASGI middleware that adds them. Pages are never kept; files, whose address has their digest, for a year."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app, self.settings, self.always = app, settings, secure(settings)
+        self.app, self.prefix = app, settings.prefix
+        self.always = [(name.encode(), value.encode()) for name, value in secure(settings).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        prefix = scope["root_path"] = self.settings.prefix
+        prefix = scope["root_path"] = self.prefix
         if not f"{scope['path']}/".startswith(f"{prefix}/"):
             scope["path"] = prefix + scope["path"]  # as ASGI wants it, also where the proxy takes the prefix away
         file = scope["path"].startswith(f"{prefix}/static/")
-        keep = "public, max-age=31536000, immutable" if file and scope["query_string"] else "no-cache" if file else "no-store"
+        keep = b"public, max-age=31536000, immutable" if file and scope["query_string"] else b"no-cache" if file else b"no-store"
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                answer.update(self.always)
-                answer.setdefault("cache-control", keep)
+                message["headers"] += [*self.always, (b"cache-control", keep)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

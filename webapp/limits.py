@@ -7,12 +7,15 @@ stranger's attempts at somebody's name do not touch the person who comes from el
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from backends.protocol import fold
 from webapp import clock
+from webapp.settings import Network
 from webapp.state import Request
 
 
@@ -43,6 +46,8 @@ KEY_STEP = Limit("key", 30, WINDOW)
 RECOVERY = Limit("recovery", 10, WINDOW)
 RESET_ADDRESS = Limit("reset-address", 20, timedelta(hours=1))
 RESET_ACCOUNT = Limit("reset", 3, timedelta(hours=1))
+LONGEST_ADDRESS = 64
+"""Characters of an IPv6 address with the name of an interface; what is longer is none."""
 
 
 async def logon(request: Request, username: str) -> None:
@@ -99,9 +104,10 @@ def address(request: Request) -> str:
     where they differ, neither counts.
     """
     peer = request.client.host if request.client else ""
-    if not is_trusted(request, peer):
+    networks = request.state.settings.trusted_proxies
+    if not _is_in(networks, peer):
         return peer
-    told = {_nearest(request, claims) for claims in forwarded(request) if claims}
+    told = {_nearest(networks, claims) for claims in forwarded(request) if claims}
     found = told.pop() if len(told) == 1 else None
     return found or peer
 
@@ -122,29 +128,38 @@ def neighbourhood(address: str) -> str:
 def forwarded(request: Request) -> tuple[list[str], list[str]]:
     """The addresses that `Forwarded` (RFC 7239 §5.2) and `X-Forwarded-For` claim, as they stand."""
     lines = request.headers.getlist("forwarded")
-    standard = re.findall(r'for="?\[?([^"\];,\s]+)', ",".join(lines), re.IGNORECASE)
+    standard = re.findall(r'for="?\[?([^"\];,\s]+)', ",".join(lines), re.IGNORECASE) if lines else []
     usual = [text.strip().strip("[]") for line in request.headers.getlist("x-forwarded-for") for text in line.split(",")]
     return _without_ports(standard), _without_ports(usual)
 
 
-def _nearest(request: Request, claims: list[str]) -> str | None:
-    """The last address that is not one of our proxies; None if that is none, or if there are only our proxies."""
-    nearest = next((claimed for claimed in reversed(claims) if not is_trusted(request, claimed)), "")
-    return nearest if _ip(nearest) else None
+def is_trusted(request: Request, text: str) -> bool:
+    """Whether this is the address of a proxy that may speak for others."""
+    return _is_in(request.state.settings.trusted_proxies, text)
 
 
 def _without_ports(claims: list[str]) -> list[str]:
     return [text.rpartition(":")[0] if text.count(":") == 1 else text for text in claims]
 
 
-def is_trusted(request: Request, text: str) -> bool:
-    """Whether this is the address of a proxy that may speak for others."""
-    networks = request.state.settings.trusted_proxies
+def _nearest(networks: Sequence[Network], claims: list[str]) -> str | None:
+    """The last address that is not one of our proxies; None if that is none, or if there are only our proxies."""
+    nearest = next((claimed for claimed in reversed(claims) if not _is_in(networks, claimed)), "")
+    return nearest if _ip(nearest) else None
+
+
+def _is_in(networks: Sequence[Network], text: str) -> bool:
     ip = _ip(text) if networks else None
     return ip is not None and any(ip in network for network in networks if ip.version == network.version)
 
 
 def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    return _parsed(text) if len(text) <= LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """Parsing costs more than everything else here, and a logon asks for the same few addresses a dozen times."""
     try:
         return ip_address(text)
     except ValueError:
