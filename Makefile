@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: demo test check format pins clean
+.PHONY: demo test check format bench pins clean
 
 # Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.
 demo: $(VENV)/demo
@@ -31,6 +31,10 @@ check: $(VENV)/test
 format: $(VENV)/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Key logons of Keystead and of others, side by side, on a machine that does nothing else: docs/speed.md.
+bench: $(VENV)/test
+	$(BIN)/python -m bench.peers
 
 # Pin anew what pyproject.toml asks for. The index that pip is set up with is used, and not written down.
 pins: $(VENV)/test

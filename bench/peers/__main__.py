@@ -1,4 +1,4 @@
-"""python -m bench.peers [--rounds N] [--only NAME …] [--small]: the table, medians of the rounds.
+"""python -m bench.peers [--rounds N] [--only NAME …] [--small] [--write]: the table, medians of the rounds.
 
 The peers take turns, so that noise of the machine falls on all of them. What cannot be measured here is said aloud.
 """
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.peers import measure, table
+from bench.peers import measure, page, table
 from bench.peers.allauth import Allauth
 from bench.peers.flask_security import FlaskSecurity
 from bench.peers.floor import Floor
@@ -28,6 +28,7 @@ def main() -> None:
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--only", nargs="+", choices=[peer.name for peer in PEERS])
     asked.add_argument("--small", action="store_true", help="a few logons only: to see whether it works")
+    asked.add_argument("--write", action="store_true", help="write the table into docs/speed.md")
     options = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="keystead-bench-") as folder:
         ready = _ready([peer() for peer in PEERS if not options.only or peer.name in options.only], Path(folder))
@@ -37,6 +38,9 @@ def main() -> None:
                 print(f"round {number} of {options.rounds}: {peer.name} ...", file=sys.stderr, flush=True)
                 found.append(measure.run(peer, people, seeded, SMALL if options.small else Effort()))
     print(table.markdown(found))
+    if options.write:
+        missing = [peer.name for peer in PEERS if peer.name not in {one.peer for one in found}]
+        page.write(found, [peer for peer, _, _ in ready], missing, options.rounds, options.small)
     print(f"\n{options.rounds} rounds, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
 
 

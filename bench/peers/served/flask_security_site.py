@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Flask-Security-Too as its quickstart sets it up, for production, with a key after the password. As a program: make the accounts.
+"""Flask-Security-Too as its quickstart sets it up, for production, with a key after the password. As a program: make accounts.
 
 It has no limits of its own: whoever uses it brings them, and here nobody does.
 """
