@@ -46,3 +46,14 @@ def test_what_was_taken_is_told_of_the_versions_that_are_measured() -> None:
     rows = re.findall(r"^\| (\S+) \| (\d\S+) \| ", EXPLAINED, re.MULTILINE)
     assert len(rows) == 2
     assert [row for row in rows if versions[row[0]] != row[1]] == []
+
+
+def test_keystead_writes_as_often_as_the_page_about_scaling_says() -> None:
+    scaling = PAGE.with_name("scaling.md").read_text(encoding="utf-8")
+    ends = [
+        re.search(rf"^\| `POST /logon/key/{step}` \| [^|]+ \| \d+ \| (\d+) \|", scaling, re.MULTILINE)
+        for step in ("begin", "finish")
+    ]
+    told = re.search(r"^\| Keystead \|[^|]+\|[^|]+\| (\d+) \|", EXPLAINED, re.MULTILINE)
+    assert told
+    assert sum(int(end[1]) for end in ends if end) == int(told[1])
