@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from backends import races
-from backends.protocol import Backend, KeyTaken, NotEmpty, UsernameTaken, fold
+from backends.protocol import AlreadySpent, Backend, KeyTaken, NotEmpty, UsernameTaken, fold
 from backends.races import RACES
 from backends.records import Account, Attempts, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
 from backends.specimens import (
@@ -28,6 +28,7 @@ from backends.specimens import (
     Interrupted,
     account,
     all_of,
+    ceremony,
     code,
     fill,
     given,
@@ -231,7 +232,7 @@ class BackendContract:
         for near in (id + b"\x00", id[:-1], bytes([id[0] ^ 1]) + id[1:]):
             assert not await backend.remove_key("alice", near)
         assert await backend.rename_key("alice", id, "Red key")
-        assert await backend.record_use(id, 1, NOW)
+        assert await backend.record_use(id, 1, NOW, ceremony())
         assert await backend.keys_of("alice") == [key(id, name="Red key", sign_count=1, used_at=NOW)]
         assert await backend.remove_key("alice", id)
 
@@ -248,16 +249,32 @@ class BackendContract:
     async def test_a_counter_goes_up_or_stays_zero(self, backend: Backend, stored: int, given: int, accepted: bool) -> None:
         before = key(sign_count=stored)
         await backend.add_key(before)
-        assert await backend.record_use(b"key", given, NOW + MINUTE) is accepted
+        assert await backend.record_use(b"key", given, NOW + MINUTE, ceremony()) is accepted
         after = replace(before, sign_count=given, used_at=NOW + MINUTE) if accepted else before
         assert await backend.keys_of("alice") == [after]
 
     async def test_keys_without_counter_can_be_used_again_and_again(self, backend: Backend) -> None:
         await backend.add_key(key())
-        assert [await backend.record_use(b"key", 0, NOW) for _ in range(3)] == [True] * 3
+        assert [await backend.record_use(b"key", 0, NOW, ceremony(id)) for id in "abc"] == [True] * 3
+
+    async def test_one_ceremony_uses_a_key_once(self, backend: Backend) -> None:
+        await backend.add_key(key())
+        assert await backend.record_use(b"key", 1, NOW, ceremony())
+        with pytest.raises(AlreadySpent):
+            await backend.record_use(b"key", 2, NOW + MINUTE, ceremony())
+        assert await backend.keys_of("alice") == [key(sign_count=1, used_at=NOW)]
+        assert not await backend.spend_once(ceremony().id, ceremony().expires_at)
+
+    async def test_a_counter_that_went_back_spends_its_ceremony(self, backend: Backend) -> None:
+        await backend.add_key(key(sign_count=2))
+        assert not await backend.record_use(b"key", 1, NOW, ceremony())
+        assert not await backend.spend_once(ceremony().id, ceremony().expires_at)
+        with pytest.raises(AlreadySpent):
+            await backend.record_use(b"key", 3, NOW, ceremony())
+        assert await backend.keys_of("alice") == [key(sign_count=2)]
 
     async def test_an_unknown_key_is_not_used(self, backend: Backend) -> None:
-        assert not await backend.record_use(b"key", 1, NOW)
+        assert not await backend.record_use(b"key", 1, NOW, ceremony())
         assert await backend.keys_of("alice") == []
 
     async def test_a_key_is_renamed_by_its_account_only(self, backend: Backend) -> None:
@@ -324,6 +341,23 @@ class BackendContract:
         await backend.remove_session("alice", "session")
         assert not await backend.record_session(session().token_hash, session(token_hash=b"new"))
         assert await backend.session(b"new", NOW) is None
+
+    async def test_a_logon_steps_up_and_is_an_event(self, backend: Backend) -> None:
+        now = session(token_hash=b"new", stage="full", proof="key", proven_at=NOW, expires_at=NOW + MINUTE)
+        await backend.put_session(session())
+        first = await backend.add_event("alice", sealed("first"))
+        event = await backend.record_logon(session().token_hash, now, sealed("logon"))
+        assert event == sealed("logon")(first)
+        assert await backend.events_of("alice", 10) == [first, event]
+        assert await backend.sessions_of("alice", NOW) == [now]
+        assert await backend.session(session().token_hash, NOW) is None
+
+    async def test_a_session_that_ended_does_not_log_on(self, backend: Backend) -> None:
+        await backend.put_session(session())
+        await backend.remove_session("alice", "session")
+        assert await backend.record_logon(session().token_hash, session(token_hash=b"new"), sealed()) is None
+        assert await backend.session(b"new", NOW) is None
+        assert await backend.events_of("alice", 10) == []
 
     async def test_seeing_a_session_touches_nothing_else_of_it(self, backend: Backend) -> None:
         put = session(proof="code", proven_at=NOW)

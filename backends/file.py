@@ -35,8 +35,8 @@ from backends.kinds import (
     kind_of,
     milliseconds,
 )
-from backends.protocol import KeyTaken, NotEmpty, Seal, Unavailable, UsernameTaken, fold
-from backends.records import Account, Attempts, Event, Record, RecoveryCode, SecurityKey, Session, VerificationCode
+from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, Seal, Unavailable, UsernameTaken, fold
+from backends.records import Account, Attempts, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
 
 T = TypeVar("T")
 
@@ -86,7 +86,10 @@ _TABLES: dict[str, _Table[Any]] = {
 
 _ACCOUNT_NOW = ", ".join(f"{name} = :{name}" for name in ACCOUNTS.fields)
 _ACCOUNT_WAS = " AND ".join(f"{name} IS :was_{name}" for name in ACCOUNTS.fields)
-_SESSION_NOW = ", ".join(f"{name} = :{name}" for name in SESSIONS.fields)
+_STEP_UP = f"""UPDATE sessions SET {", ".join(f"{name} = :{name}" for name in SESSIONS.fields)}
+    WHERE id = :id AND token_hash = :was_token_hash"""
+_SPEND = "INSERT OR IGNORE INTO spent (id, expires_at) VALUES (?, ?)"
+_NEWEST = _EVENTS.select("WHERE account_id = ? ORDER BY seq DESC LIMIT 1")
 
 
 class FileBackend:
@@ -183,10 +186,17 @@ class FileBackend:
     async def keys_of(self, account_id: str) -> list[SecurityKey]:
         return self._all(_KEYS, "WHERE account_id = ? ORDER BY bound_at, id", account_id)
 
-    async def record_use(self, key_id: bytes, sign_count: int, at: datetime) -> bool:
+    async def record_use(self, key_id: bytes, sign_count: int, at: datetime, ceremony: Spent) -> bool:
         statement = """UPDATE keys SET sign_count = :count, used_at = :at
             WHERE id = :id AND (sign_count < :count OR (sign_count = 0 AND :count = 0))"""
-        return await self._did(statement, {"id": key_id, "count": sign_count, "at": milliseconds(at)})
+        values = {"id": key_id, "count": sign_count, "at": milliseconds(at)}
+
+        def use(db: sqlite3.Connection) -> bool:
+            if db.execute(_SPEND, (ceremony.id, milliseconds(ceremony.expires_at))).rowcount != 1:
+                raise AlreadySpent
+            return db.execute(statement, values).rowcount == 1
+
+        return await self._ask(use)
 
     async def rp_ids(self) -> list[str]:
         return [row[0] for row in self._read("SELECT rp_id FROM rp_ids ORDER BY rp_id")]
@@ -210,8 +220,19 @@ class FileBackend:
         return self._all(_SESSIONS, rest, account_id, milliseconds(now))
 
     async def record_session(self, token_hash: bytes, session: Session) -> bool:
-        statement = f"UPDATE sessions SET {_SESSION_NOW} WHERE id = :id AND token_hash = :was_token_hash"
-        return await self._did(statement, CODEC.values(session) | {"was_token_hash": token_hash})
+        return await self._did(_STEP_UP, CODEC.values(session) | {"was_token_hash": token_hash})
+
+    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal) -> Event | None:
+        values = CODEC.values(session) | {"was_token_hash": token_hash}
+
+        def log_on(db: sqlite3.Connection) -> Event | None:
+            event = _next(db, session.account_id, seal)  # first, because it may fail while nothing is changed yet
+            if db.execute(_STEP_UP, values).rowcount != 1:
+                return None
+            db.execute(_EVENTS.insert(), _EVENTS.values(event))
+            return event
+
+        return await self._ask(log_on)
 
     async def record_seen(self, token_hash: bytes, at: datetime, expires_at: datetime) -> bool:
         seen = milliseconds(at)
@@ -227,7 +248,7 @@ class FileBackend:
     # what works once
 
     async def spend_once(self, id: str, expires_at: datetime) -> bool:
-        return await self._did("INSERT OR IGNORE INTO spent (id, expires_at) VALUES (?, ?)", (id, milliseconds(expires_at)))
+        return await self._did(_SPEND, (id, milliseconds(expires_at)))
 
     # recovery codes
 
@@ -265,10 +286,8 @@ class FileBackend:
     # events
 
     async def add_event(self, account_id: str, seal: Seal) -> Event:
-        newest = _EVENTS.select("WHERE account_id = ? ORDER BY seq DESC LIMIT 1")
-
         def append(db: sqlite3.Connection) -> Event:
-            event = seal(_EVENTS.record(db.execute(newest, (account_id,)).fetchone()))
+            event = _next(db, account_id, seal)
             db.execute(_EVENTS.insert(), _EVENTS.values(event))
             return event
 
@@ -354,6 +373,10 @@ _COUNT = """INSERT INTO attempts (bucket, count, resets_at) VALUES (:bucket, :co
     RETURNING count, resets_at"""
 _TAKE_BACK = """UPDATE attempts SET count = max(0, count + :cost) WHERE bucket = :bucket AND resets_at > :now
     RETURNING count, resets_at"""
+
+
+def _next(db: sqlite3.Connection, account_id: str, seal: Seal) -> Event:
+    return seal(_EVENTS.record(db.execute(_NEWEST, (account_id,)).fetchone()))
 
 
 def _add(table: _Table[R], record: R, conflict: str = "") -> Question[None]:

@@ -28,6 +28,7 @@ from backends.records import (
     RecoveryCode,
     SecurityKey,
     Session,
+    Spent,
     VerificationCode,
 )
 
@@ -38,6 +39,10 @@ class UsernameTaken(Exception):
 
 class KeyTaken(Exception):
     """This credential id is bound already, to this account or to any other."""
+
+
+class AlreadySpent(Exception):
+    """What works once has been used before."""
 
 
 class Unavailable(Exception):
@@ -103,8 +108,11 @@ class Backend(Protocol):
 
     async def keys_of(self, account_id: str) -> list[SecurityKey]: ...
 
-    async def record_use(self, key_id: bytes, sign_count: int, at: datetime) -> bool:
-        """Store the counter and `used_at` if `sign_count` is above the stored one, or both are 0 (WebAuthn L3 §7.2 step 22)."""
+    async def record_use(self, key_id: bytes, sign_count: int, at: datetime, ceremony: Spent) -> bool:
+        """Spend the ceremony (AlreadySpent if it was: then nothing is changed), then store the counter and `used_at`.
+
+        False, with the ceremony spent, unless `sign_count` is above the stored one, or both are 0 (WebAuthn L3 §7.2 step 22).
+        """
 
     async def rp_ids(self) -> list[str]:
         """What domains keys are bound to, each once and sorted. Costs what there are of domains, however many keys there are."""
@@ -127,6 +135,9 @@ class Backend(Protocol):
 
     async def record_session(self, token_hash: bytes, session: Session) -> bool:
         """Put `session` (same id) in the place of the one with this token hash; False if there is none any more."""
+
+    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal) -> Event | None:
+        """`record_session`, and if that did it, `add_event` for its account: the event, or None."""
 
     async def record_seen(self, token_hash: bytes, at: datetime, expires_at: datetime) -> bool:
         """Set `seen_at` and `expires_at` of the session with this token hash; False if there is none any more."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import open_backend
-from backends.protocol import Backend, KeyTaken, UsernameTaken
-from backends.specimens import MINUTE, NOW, account, code, key, sealed, session
+from backends.protocol import AlreadySpent, Backend, KeyTaken, UsernameTaken
+from backends.specimens import MINUTE, NOW, account, ceremony, code, key, sealed, session
 
 # the races: what is there before, and what each caller asks. An answer is whatever JSON can carry.
 
@@ -82,7 +82,14 @@ async def _take_code(backend: Backend, who: str) -> bool:
 
 
 async def _record_use(backend: Backend, who: str) -> bool:
-    return await backend.record_use(b"key", 7, NOW)
+    return await backend.record_use(b"key", 7, NOW, ceremony(who))
+
+
+async def _answer(backend: Backend, who: str) -> bool:
+    try:
+        return await backend.record_use(b"key", 0, NOW, ceremony())
+    except AlreadySpent:
+        return False
 
 
 async def _remove_key(backend: Backend, who: str) -> bool:
@@ -92,6 +99,11 @@ async def _remove_key(backend: Backend, who: str) -> bool:
 async def _step_up(backend: Backend, who: str) -> bool:
     stepped_up = session(token_hash=who.encode(), stage="full")
     return await backend.record_session(session().token_hash, stepped_up)
+
+
+async def _log_on(backend: Backend, who: str) -> bool:
+    stepped_up = session(token_hash=who.encode(), stage="full")
+    return await backend.record_logon(session().token_hash, stepped_up, sealed(who)) is not None
 
 
 async def _remove_session(backend: Backend, who: str) -> bool:
@@ -139,8 +151,10 @@ RACES: dict[str, Race] = {
     "five tries": Race(lambda b: b.put_code(code()), _spend_try, five_win),
     "one code": Race(lambda b: b.put_code(code()), _take_code, one_wins),
     "one signature count": Race(lambda b: b.add_key(key()), _record_use, one_wins),
+    "the answer to a ceremony": Race(lambda b: b.add_key(key()), _answer, one_wins),
     "the removal of a key": Race(lambda b: b.add_key(key()), _remove_key, one_wins),
     "the step up of a session": Race(lambda b: b.put_session(session()), _step_up, one_wins),
+    "the logon of a session": Race(lambda b: b.put_session(session()), _log_on, one_wins),
     "the end of a session": Race(lambda b: b.put_session(session()), _remove_session, one_wins),
     "the end of three sessions": Race(_put_sessions, _remove_sessions, together_three),
     "one ceremony": Race(_nothing, _spend_once, one_wins),

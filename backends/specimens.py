@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backends.protocol import Backend
-from backends.records import Account, Event, Record, SecurityKey, Session, VerificationCode
+from backends.records import Account, Event, Record, SecurityKey, Session, Spent, VerificationCode
 
 NOW = datetime(2040, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 """Ahead of every clock, so that no engine's own broom takes what a test put there."""
@@ -42,6 +42,10 @@ def code(account_id: str = "alice", purpose: str = "bind", **changes: Any) -> Ve
         digest=b"digest", tries_left=5, made_at=NOW, sent_at=NOW, expires_at=NOW + 10 * MINUTE,
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def ceremony(id: str = "ceremony") -> Spent:
+    return Spent(id=id, expires_at=NOW + MINUTE)
 
 
 def sealed(detail: str = "", account_id: str = "alice") -> Callable[[Event | None], Event]:

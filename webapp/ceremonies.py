@@ -1,7 +1,7 @@
 """Ceremonies from begin to finish: a challenge that is ours, answered once, and what to tell a person whose ceremony failed.
 
 Beginning writes nothing: the challenge travels in a signed token together with its purpose, its session and its end. Finishing
-spends the token in the backend before it looks at the answer, so that one challenge is judged once, also across processes.
+tells nothing of an answer before the token is spent in the backend, so that one challenge is judged once, also across processes.
 Never says why to an attacker: reasons go to the log, words to the person.
 """
 
@@ -18,7 +18,8 @@ from typing import Literal
 
 from itsdangerous import BadSignature, Signer
 
-from backends.records import SecurityKey
+from backends.protocol import AlreadySpent
+from backends.records import SecurityKey, Spent
 from webapp import clock, logs, webauthn
 from webapp.guards import HalfSignedIn, Proven, SignedIn
 from webapp.settings import Settings
@@ -175,7 +176,8 @@ def _counted(request: Request, purpose: Purpose) -> Iterator[None]:
 
 
 async def _finish_bind(request: Request, form: Mapping[str, str], who: Proven) -> BoundKey:
-    challenge = await _spend(request, form, "bind", who)
+    challenge, ceremony = _asked(request, form, "bind", who)
+    await _spend(request, ceremony)
     try:
         return webauthn.verify_bind(form.get("credential", ""), challenge=challenge, rp=relying_party(request.state.settings))
     except Rejected as rejected:
@@ -185,25 +187,30 @@ async def _finish_bind(request: Request, form: Mapping[str, str], who: Proven) -
 async def _finish_use(
     request: Request, form: Mapping[str, str], purpose: Literal["logon", "prove"], who: SignedIn | HalfSignedIn
 ) -> SecurityKey:
-    challenge = await _spend(request, form, purpose, who)
+    challenge, ceremony = _asked(request, form, purpose, who)
     rp = relying_party(request.state.settings)
     try:
         used = webauthn.verify_use(
             form.get("credential", ""), challenge=challenge, rp=rp, account_id=who.account.id, keys=who.keys
         )
     except Rejected as rejected:
+        await _spend(request, ceremony)
         raise _refused(rejected, who) from rejected
     key = next(key for key in who.keys if key.id == used.id)
-    if not await request.state.backend.record_use(used.id, used.sign_count, clock.now()):
+    try:
+        above = await request.state.backend.record_use(used.id, used.sign_count, clock.now(), ceremony)
+    except AlreadySpent:
+        raise Failed(STALE) from None
+    if not above:
         logs.put(log, logging.WARNING, "counter not above the stored one", account=who.account.id)
         raise Failed(CLONE, judged=True, suspect=key)
     return key
 
 
-async def _spend(request: Request, form: Mapping[str, str], purpose: Purpose, who: SignedIn | HalfSignedIn) -> bytes:
-    """The challenge of the form's ceremony, now spent.
+def _asked(request: Request, form: Mapping[str, str], purpose: Purpose, who: SignedIn | HalfSignedIn) -> tuple[bytes, Spent]:
+    """The challenge that the form answers, and what must be spent before the answer counts.
 
-    Failed if the browser gave no answer, or if the ceremony is not ours, not of this session and purpose, over, or spent before.
+    Failed if the browser gave no answer, or if the ceremony is not ours, not of this session and purpose, or over.
     """
     if not form.get("credential"):
         raise Failed(_unanswered(purpose, form.get("failure", "")))
@@ -216,9 +223,12 @@ async def _spend(request: Request, form: Mapping[str, str], purpose: Purpose, wh
     ends_at = datetime.fromtimestamp(int(ends_ms) / 1000, UTC)
     if (signed_purpose, session_id) != (purpose, who.session.id) or ends_at <= clock.now():
         raise Failed(STALE)
-    if not await request.state.backend.spend_once(f"ceremony {text}", ends_at):
+    return urlsafe_b64decode(text), Spent(id=f"ceremony {text}", expires_at=ends_at)
+
+
+async def _spend(request: Request, ceremony: Spent) -> None:
+    if not await request.state.backend.spend_once(ceremony.id, ceremony.expires_at):
         raise Failed(STALE)
-    return urlsafe_b64decode(text)
 
 
 def _unanswered(purpose: Purpose, name: str) -> Failure:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from backends.records import Event
-from webapp import browsers, clock, limits, logs
+from backends.protocol import Seal
+from backends.records import Event, Proof, Session
+from webapp import browsers, clock, limits, logs, sessions
 from webapp.state import Request
 
 log = logging.getLogger("keystead.events")
@@ -41,19 +42,18 @@ Kind = Literal[
 
 async def add(request: Request, account_id: str, kind: Kind, detail: str = "") -> Event:
     """Put down that this happened now, at this request's address and browser."""
-    event = Event(
-        account_id=account_id,
-        seq=0,
-        kind=kind,
-        at=clock.now(),
-        address=limits.address(request),
-        browser=str(browsers.parse(request.headers.get("user-agent", ""))),
-        detail=detail,
-        mac=b"",
-    )
-    key = request.state.settings.secret_keys[0]
+    event = await request.state.backend.add_event(account_id, _seal(request, account_id, kind, detail))
     logs.put(log, logging.INFO, kind, account=account_id)
-    return await request.state.backend.add_event(account_id, lambda last: sealed(event, last, key))
+    return event
+
+
+async def log_on(request: Request, session: Session, proof: Proof | None, detail: str) -> Event | None:
+    """The session steps up, and that is put down in the same step; None if it was ended meanwhile."""
+    seal = _seal(request, session.account_id, "logged on", detail)
+    event = await sessions.log_on(request, session, proof, seal)
+    if event is not None:
+        logs.put(log, logging.INFO, event.kind, account=event.account_id)
+    return event
 
 
 def sealed(event: Event, last: Event | None, key: str) -> Event:
@@ -69,6 +69,21 @@ def genuine(keys: Sequence[str]) -> Callable[[Event | None, Event], bool]:
         return any(hmac.compare_digest(_mac(event, last.mac if last else b"", key), event.mac) for key in keys)
 
     return is_genuine
+
+
+def _seal(request: Request, account_id: str, kind: Kind, detail: str) -> Seal:
+    event = Event(
+        account_id=account_id,
+        seq=0,
+        kind=kind,
+        at=clock.now(),
+        address=limits.address(request),
+        browser=str(browsers.parse(request.headers.get("user-agent", ""))),
+        detail=detail,
+        mac=b"",
+    )
+    key = request.state.settings.secret_keys[0]
+    return lambda last: sealed(event, last, key)
 
 
 def _mac(event: Event, before: bytes, key: str) -> bytes:

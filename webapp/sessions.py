@@ -15,7 +15,8 @@ from itsdangerous import BadSignature, Signer
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backends.records import Account, Proof, Session, Stage
+from backends.protocol import Seal
+from backends.records import Account, Event, Proof, Session
 from webapp import browsers, clock, limits
 from webapp.settings import Settings
 from webapp.state import Request
@@ -63,23 +64,22 @@ async def begin(request: Request, account: Account) -> Session:
     return session
 
 
-async def step_up(request: Request, session: Session, *, stage: Stage = "full", proof: Proof | None = None) -> Session | None:
+async def step_up(request: Request, session: Session, *, proof: Proof | None = None) -> Session | None:
     """The session under a new token and with this proof, if one is given; None if it was ended meanwhile."""
-    now = clock.now()
-    token = secrets.token_urlsafe(32)
-    stepped = replace(
-        session,
-        token_hash=_hash(token),
-        stage=stage,
-        seen_at=now,
-        expires_at=_expiry(request.state.settings, session.begun_at, now),
-        proof=proof or session.proof,
-        proven_at=now if proof else session.proven_at,
-    )
+    token, stepped = _stepped_up(request, session, proof)
     if not await request.state.backend.record_session(session.token_hash, stepped):
         return None
     request.state.fresh_token = token
     return stepped
+
+
+async def log_on(request: Request, session: Session, proof: Proof | None, seal: Seal) -> Event | None:
+    """The half signed in session steps up to a full one: the event that says so; None if it was ended meanwhile."""
+    token, stepped = _stepped_up(request, session, proof)
+    event = await request.state.backend.record_logon(session.token_hash, stepped, seal)
+    if event is not None:
+        request.state.fresh_token = token
+    return event
 
 
 async def end(request: Request) -> None:
@@ -136,6 +136,20 @@ class Cookies:
 def cookie_name(settings: Settings) -> str:
     """`__Host-` keeps sub-domains and plain http from planting a cookie of ours (RFC 6265bis §4.1.3.2)."""
     return "__Host-keystead" if settings.https else "keystead"
+
+
+def _stepped_up(request: Request, session: Session, proof: Proof | None) -> tuple[str, Session]:
+    """A new token, and the session as it is under it."""
+    now, token = clock.now(), secrets.token_urlsafe(32)
+    return token, replace(
+        session,
+        token_hash=_hash(token),
+        stage="full",
+        seen_at=now,
+        expires_at=_expiry(request.state.settings, session.begun_at, now),
+        proof=proof or session.proof,
+        proven_at=now if proof else session.proven_at,
+    )
 
 
 def _cookie(settings: Settings, name: str, text: str, keep: str = "") -> str:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from backends.protocol import KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
+from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
 from backends.records import (
     Account,
     Attempts,
@@ -199,8 +199,11 @@ class ShelfBackend:
             found = [key for key in shelf.keys.values() if key.account_id == account_id]
         return sorted(found, key=lambda key: (key.bound_at, key.id))
 
-    async def record_use(self, key_id: bytes, sign_count: int, at: datetime) -> bool:
+    async def record_use(self, key_id: bytes, sign_count: int, at: datetime, ceremony: Spent) -> bool:
         with self._shelf() as shelf:
+            if ceremony.id in shelf.spent:
+                raise AlreadySpent
+            shelf.put(ceremony)
             key = shelf.keys.get(key_id)
             if key is None or not (sign_count > key.sign_count or sign_count == key.sign_count == 0):
                 return False
@@ -251,6 +254,16 @@ class ShelfBackend:
                 return False
             shelf.put(session)
             return True
+
+    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal) -> Event | None:
+        with self._shelf() as shelf:
+            there, events = shelf.with_token(token_hash), shelf.events.get(session.account_id)
+            if there is None or there.id != session.id:
+                return None
+            event = seal(events[-1] if events else None)
+            shelf.put(session)
+            shelf.put(event)
+            return event
 
     async def record_seen(self, token_hash: bytes, at: datetime, expires_at: datetime) -> bool:
         with self._shelf() as shelf:

@@ -138,11 +138,11 @@ async def _begin(request: Request, account: Account, wanted: str) -> Response:
 
 async def _enter(request: Request, who: HalfSignedIn, wanted: str, proof: Proof | None = None, detail: str = "") -> Response:
     """In. Everything that this account owes at logon was given; an account that was frozen is open again."""
-    if await sessions.step_up(request, who.session, proof=proof) is None:
+    event = await events.log_on(request, who.session, proof, detail)
+    if event is None:
         raise guards.NotSignedIn
     if who.account.frozen_at and await request.state.backend.record_account(who.account, replace(who.account, frozen_at=None)):
         await events.add(request, who.account.id, "unfrozen")
-    event = await events.add(request, who.account.id, "logged on", detail)
     new = sessions.is_new_browser(request, who.account) and event.seq > 1
     task = letters.new_browser(request, who.account) if new else None
     if proof == "recovery":
