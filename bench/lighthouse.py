@@ -43,6 +43,7 @@ CATEGORIES = (*MUST, "best-practices", "seo")
 PRESETS: dict[str, tuple[str, ...]] = {"desktop": ("--preset=desktop",), "phone": ()}
 PATIENCE = 180
 INTERNET_EXPLORER = "Mozilla/5.0 (Windows NT 6.1; Trident/7.0; rv:11.0) like Gecko"
+AS_AFTER_A_SWAP = "document.body.dispatchEvent(new CustomEvent('htmx:after:process', {bubbles: true}));"
 PASSED_ON = ("cookie", "user-agent", "accept-encoding", "hx-request")
 
 Scores = dict[str, float]
@@ -225,6 +226,8 @@ class Someone:
         room = '<div id="dialogs"></div>'
         assert page.text.count(room) == panel.text.count("<dialog ") == 1
         whole = page.text.replace(room, f'<div id="dialogs">{panel.text}</div>')
+        self.door.put_up("/swapped.js", Answer(200, [("content-type", "text/javascript")], AS_AFTER_A_SWAP.encode()))
+        whole = whole.replace("</head>", '<script defer src="/swapped.js"></script></head>')
         return self._behind_the_door("/account/security?dialog", packed(page, whole))
 
     def _behind_the_door(self, path: str, answer: Answer) -> Shown:
@@ -439,12 +442,20 @@ def costs(report: dict[str, Any], category: str) -> Iterator[str]:
             yield " ".join([part["id"], audit.get("displayValue", ""), *where])
 
 
+def patiently(shown: Shown, preset: str) -> tuple[Scores, list[str]]:
+    """One run; Lighthouse sometimes loses the trace of its own browser, and does not the next time."""
+    try:
+        return measure(shown, preset)
+    except NotMeasured:
+        return measure(shown, preset)
+
+
 def fair(shown: Shown, preset: str) -> tuple[Scores, list[str]]:
     """The scores; where one that counts is too low, the median of three runs, because the machine may have been busy."""
-    first, wrong = measure(shown, preset)
+    first, wrong = patiently(shown, preset)
     if enough(first):
         return first, []
-    runs = [first, *(measure(shown, preset)[0] for _ in range(2))]
+    runs = [first, *(patiently(shown, preset)[0] for _ in range(2))]
     return {name: statistics.median(run[name] for run in runs) for name in CATEGORIES}, wrong
 
 
