@@ -1,0 +1,592 @@
+"""People come and go for a quarter of an hour, and at its end the server must be as it was at its beginning.
+
+    python bench/soak.py [--minutes 15] [--accounts 5000] [--people 16] [--backend file|mongo] [--workers 4]
+
+Each walk: log on with the password, bind a key with the code from the mail, log off, log on with the key, unbind it, log off.
+A few people walk at a time, each for the account that has rested longest, and pause before every request, so that the server is
+busy and nobody queues. Their requests go over kept connections, any of them: a walk meets all workers. What is looked at:
+every answer, every line of the log, memory and times of each minute, and in the end the whole backend. Ends with status 1
+if anything is not as it must be.
+"""
+
+import argparse
+import asyncio
+import html
+import math
+import os
+import random
+import re
+import secrets
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from pymongo import MongoClient
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from backends import moving, open_backend
+from backends.records import Account
+from bench.peers import process
+from bench.peers.peer import ROOT, Off
+from bench.peers.process import Server
+from bench.peers.wire import Answer, Browser, Connection
+from bench.start import memory
+from tests.mongo_server import MongoServer
+from webapp import clock, codes, events, passwords
+from webapp.testing.mailbox import address, code_in
+from webapp.testing.page import Page
+from webapp.testing.stub_key import StubKey
+
+ORIGIN = "https://accounts.example.com"
+PASSWORD = "correct horse battery staple"
+SECRET = secrets.token_urlsafe(32)
+U2F = "/account/security/u2f"
+
+WARM_UP = 30
+"""Seconds of walks before the first minute: every worker has met every page."""
+STORM = 10
+"""Seconds of wrong passwords before that. A worker checks as many at once as there are cores, each in memory that it keeps:
+among few people it may take long until two of them come to the same worker at the same time."""
+REST = codes.RESEND_AFTER.total_seconds() + 1
+"""Seconds between two walks of an account: sooner, no code is sent."""
+RENEWED_AFTER = 100
+"""Requests over one connection. A new one may be taken by another worker."""
+REQUESTS, EVENTS, MAILS = 21, 6, 3
+"""What a whole walk makes."""
+GROWTH, SLOWING = 1.05, 1.5
+"""What the last minute may be, measured by an early one: in memory, and in the 99th percentile of times."""
+STEADY_FROM = 3
+"""The minute whose memory counts as the early one: by then the allocator of every worker has its arenas."""
+PAUSE = {"file": 0.07, "mongo": 0.2}
+PEOPLE = {"file": 16, "mongo": 10}
+ACCOUNTS = {"file": 5000, "mongo": 300}
+
+_OPTIONS = re.compile(r'data-options="([^"]*)"')
+_HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
+_SAID = re.compile(r"\n(?=\d{4}-\d\d-\d\dT)")
+_USUAL = re.compile(r"\S+Z INFO +\[")
+
+
+# where the records are
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A backend, asked past the server: its megabytes, how many records of a kind it holds, and the CPU that its process had."""
+
+    url: str
+    size: Callable[[], float]
+    count: Callable[[str], int]
+    cpu: Callable[[], float] = lambda: 0.0
+
+
+@contextmanager
+def in_a_file(folder: Path) -> Iterator[Place]:
+    file = folder / "keystead.db"
+    yield Place(file.as_uri(), lambda: _megabytes(folder.glob("keystead.db*")), partial(_rows, file))
+
+
+@contextmanager
+def in_mongo(folder: Path) -> Iterator[Place]:
+    server = MongoServer().start()
+    assert server.process
+    database = Server(server.port, server.process)
+    try:
+        url, data = server.url(), server.directory / "data"
+        yield Place(url, lambda: _megabytes(data.rglob("*")), partial(_documents, url), database.cpu)
+    finally:
+        server.stop()
+
+
+def _rows(file: Path, kind: str) -> int:
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as opened:
+        return int(opened.execute(f"SELECT count(*) FROM {kind}").fetchone()[0])  # noqa: S608 - a word of ours
+
+
+def _documents(url: str, kind: str) -> int:
+    with MongoClient[dict[str, object]](url) as client:
+        return client.get_default_database()[kind].count_documents({})
+
+
+def _megabytes(files: Iterator[Path]) -> float:
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+
+
+# who walks
+
+
+@dataclass(slots=True)
+class Owner:
+    """An account, and the browser that its person always uses: a new one each time would be news that is mailed."""
+
+    number: int
+    browser: Browser
+    walks: int = 0
+    rested_at: float = 0
+
+    @property
+    def username(self) -> str:
+        return f"person{self.number}"
+
+    @property
+    def email(self) -> str:
+        return f"{self.username}@example.com"
+
+
+def owner(number: int, proxy: "Proxy") -> Owner:
+    """Each at an address of its own."""
+    return Owner(number, Browser(ORIGIN, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", wire=proxy))
+
+
+class Proxy(Connection):
+    """What stands in front of the workers: it keeps connections, and a request goes over any that is free."""
+
+    def __init__(self, port: int, size: int) -> None:
+        super().__init__(port)
+        self._free = [Connection(port) for _ in range(size)]
+
+    async def exchange(self, request: bytes) -> Answer:
+        wire = self._free.pop(random.randrange(len(self._free)))
+        try:
+            return await wire.exchange(request)
+        finally:
+            if random.randrange(RENEWED_AFTER) == 0:
+                wire.close()
+            self._free.append(wire)
+
+    def close(self) -> None:
+        for wire in self._free:
+            wire.close()
+
+
+class Postman:
+    """Empties the outbox whenever somebody asks for a code, so that it never holds more than what has just come."""
+
+    def __init__(self, outbox: Path) -> None:
+        self.outbox = outbox
+        self.mails = 0
+        self._codes: dict[str, str] = {}
+
+    def code(self, email: str) -> str:
+        """The code that was mailed to this address last; each is handed out once."""
+        self.empty()
+        if email not in self._codes:
+            raise Off(f"no code was mailed to {email}")
+        return self._codes.pop(email)
+
+    def empty(self) -> None:
+        for file in sorted(self.outbox.glob("*.eml")):
+            mail = message_from_bytes(file.read_bytes(), EmailMessage, policy=policy.default)
+            file.unlink()
+            self.mails += 1
+            if code := code_in(mail):
+                self._codes[address(mail)] = code
+
+
+@dataclass(slots=True)
+class Crowd:
+    """People who walk until it is over, and what came of it."""
+
+    proxy: Proxy
+    postman: Postman
+    waiting: deque[Owner]
+    pause: float
+    over: bool = False
+    walks: int = 0
+    took: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    async def person(self) -> None:
+        """Walk for one account after the other. An account whose walk went wrong is not walked for again."""
+        while not self.over:
+            owner = self.waiting.popleft()
+            await asyncio.sleep(max(0, owner.rested_at - time.monotonic()))
+            owner.rested_at = time.monotonic() + REST
+            try:
+                await Walk(self, owner).whole()
+            except (Off, OSError, EOFError) as error:
+                self.fault(f"{owner.username}: {error!r}")
+                continue
+            self.walks += 1
+            owner.walks += 1
+            self.waiting.append(owner)
+
+    def fault(self, what: str) -> None:
+        self.faults.append(what)
+        print(f"    WRONG: {what}", flush=True)
+
+
+@dataclass(slots=True)
+class Walk:
+    """The way of one account: each step is a request that must lead where it leads."""
+
+    crowd: Crowd
+    owner: Owner
+    key: StubKey = field(default_factory=StubKey)
+
+    async def whole(self) -> None:
+        await self._password("/account")
+        await self._bind()
+        await self._log_off()
+        await self._password("/logon/key")
+        await self._use()
+        await self._unbind()
+        await self._log_off()
+
+    async def _password(self, leads: str) -> None:
+        await self._get("/logon")
+        await self._post("/logon", {"username": self.owner.username, "password": PASSWORD, "next": ""}, leads=leads)
+        await self._get(leads)
+
+    async def _bind(self) -> None:
+        await self._get(U2F)
+        await self._panel(f"{U2F}/code")
+        await self._panel(f"{U2F}/verify", {"code": self.crowd.postman.code(self.owner.email)})
+        begun = await self._panel(f"{U2F}/bind/begin", {"name": "Blue key"})
+        await self._panel(f"{U2F}/bind/finish", answered(begun, self.key.create), leads=f"{U2F}/done")
+        await self._get(f"{U2F}/done")
+
+    async def _use(self) -> None:
+        begun = await self._panel("/logon/key/begin", {"next": ""})
+        await self._panel("/logon/key/finish", answered(begun, self.key.get), leads="/account")
+        await self._get("/account")
+
+    async def _unbind(self) -> None:
+        await self._get("/account/security")
+        await self._get(f"{U2F}/keys/{self.key.slug}/unbind")
+        await self._panel(f"{U2F}/keys/{self.key.slug}/unbind", leads="/account/security?notice=unbound")
+        await self._get("/account/security?notice=unbound")
+
+    async def _log_off(self) -> None:
+        await self._post("/logoff", leads="/logon?notice=off")
+
+    async def _get(self, path: str) -> Answer:
+        return await self._ask("GET", path, 200)
+
+    async def _post(self, path: str, fields: dict[str, str] | None = None, *, leads: str) -> Answer:
+        """A form, as it is sent without htmx."""
+        return await self._ask("POST", path, 303, leads, fields)
+
+    async def _panel(self, path: str, fields: dict[str, str] | None = None, *, leads: str = "") -> Answer:
+        """A form, as htmx sends it."""
+        return await self._ask("POST", path, 200, leads, fields, hx_request="true")
+
+    async def _ask(
+        self, method: str, path: str, status: int, leads: str = "", fields: dict[str, str] | None = None, **headers: str
+    ) -> Answer:
+        await asyncio.sleep(self.crowd.pause * random.uniform(0.5, 1.5))
+        browser, begun = self.owner.browser, time.perf_counter()
+        asked = browser.get(path) if method == "GET" else browser.post(path, fields, **headers)
+        answer = await asked
+        self.crowd.took.append((time.perf_counter() - begun) * 1000)
+        led = answer.header("location") or answer.header("hx-redirect")
+        if answer.status != status or led != leads or "hx-refresh" in dict(answer.head):
+            raise Off(f"{method} {path}: {answer.status} to {led or 'nowhere'}: {Page.read(answer.text).text[:300]}")
+        return answer
+
+
+def answered(begun: Answer, ask: Callable[[str, str], str]) -> dict[str, str]:
+    """The fields of the ceremony form, filled with what the key answers."""
+    options = _OPTIONS.search(begun.text)
+    if options is None:
+        raise Off(f"no ceremony: {Page.read(begun.text).text[:300]}")
+    hidden = {name: html.unescape(value) for name, value in _HIDDEN.findall(begun.text)}
+    return hidden | {"credential": ask(html.unescape(options[1]), ORIGIN), "failure": ""}
+
+
+# what is watched
+
+
+@dataclass(slots=True)
+class Minute:
+    """What one minute came to. Times in milliseconds, sizes in megabytes.
+
+    CPU in cores: that of the server, the database, the people's own process, and all else on this machine. Where that takes
+    much, times tell of it and not of the server.
+    """
+
+    walks: int
+    took: list[float]
+    seconds: float
+    resident: list[float]
+    size: float
+    sessions: int
+    events: int
+    cores: tuple[float, ...]
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.took)[min(len(self.took) - 1, len(self.took) * 99 // 100)] if self.took else math.inf
+
+    def row(self, number: int) -> str:
+        """A line of the table."""
+        asked = len(self.took)
+        times = (statistics.median(self.took), self.p99, max(self.took)) if asked else (math.inf,) * 3
+        return (
+            f"{number or 'warm':>6}{self.walks:>7}{asked:>9}{asked / self.seconds:>7.0f}"
+            f"{times[0]:>8.1f}{times[1]:>8.1f}{times[2]:>8.1f}"
+            f"{min(self.resident):>9.1f}{max(self.resident):>7.1f}{sum(self.resident):>8.1f}"
+            f"{self.size:>9.1f}{self.sessions:>9}{self.events:>8}" + "".join(f"{cores:>7.2f}" for cores in self.cores)
+        )
+
+
+HEAD = (
+    f"{'minute':>6}{'walks':>7}{'requests':>9}{'/s':>7}{'p50 ms':>8}{'p99':>8}{'worst':>8}"
+    f"{'least MB':>9}{'most':>7}{'all':>8}{'backend':>9}{'sessions':>9}{'events':>8}{'server':>7}{'base':>7}{'people':>7}{'others':>7}"
+)
+
+
+class Watch:
+    """Takes stock every minute."""
+
+    def __init__(self, server: Server, log: Path, place: Place, crowd: Crowd) -> None:
+        self.server, self.log, self.place, self.crowd = server, log, place, crowd
+        self.workers = workers_of(server)
+        self.minutes: list[Minute] = []
+        self._read = 0
+        self._last = self._clocks()
+
+    async def take_stock(self) -> Minute:
+        """What came since stock was taken last."""
+        took, self.crowd.took = self.crowd.took, []
+        last, self._last = self._last, self._clocks()
+        walks, over, *cpu, whole = (now - then for now, then in zip(self._last, last, strict=True))
+        sessions, events = [await asyncio.to_thread(self.place.count, kind) for kind in ("sessions", "events")]
+        self.look_at_log()
+        resident = [memory(pid) for pid in workers_of(self.server)]
+        return Minute(
+            int(walks),
+            took,
+            over,
+            resident,
+            self.place.size(),
+            sessions,
+            events,
+            tuple(seconds / over for seconds in (*cpu, whole - sum(cpu))),
+        )
+
+    def look_at_log(self) -> None:
+        """Each line that is more than information is wrong: a warning, an error with its traceback, a print."""
+        with self.log.open("rb") as lines:
+            lines.seek(self._read)
+            whole, _, _ = lines.read().rpartition(b"\n")
+        self._read += len(whole) + bool(whole)
+        for said in _SAID.split(whole.decode(errors="replace")):
+            first, *more = said.splitlines() or [""]
+            if said and (more or not _USUAL.match(said)):
+                self.crowd.fault(f"the log says: {' … '.join([first, *more[-1:]])[:300]}")
+
+    def _clocks(self) -> tuple[float, ...]:
+        cpu = (self.server.cpu(), self.place.cpu(), time.process_time(), busy())
+        return self.crowd.walks, time.perf_counter(), *cpu
+
+
+def workers_of(server: Server) -> list[int]:
+    """The processes that answer: with several, the one that was started only starts them."""
+    others = [pid for pid in server.pids() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return others or [server.process.pid]
+
+
+def busy() -> float:
+    """Seconds of CPU that this machine has used, whoever did: all of the first line of /proc/stat but idle and iowait."""
+    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
+# the run
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for."""
+
+    minutes: int
+    accounts: int
+    people: int
+    pause: float
+    workers: int
+
+    @property
+    def needed(self) -> int:
+        """Accounts that it takes for nobody to ask for a code too soon or too often, however fast the server answers."""
+        rate = self.people / (REQUESTS * self.pause)
+        seconds = self.minutes * 60 + WARM_UP
+        return math.ceil(rate * max(REST, seconds / codes.SENDS_A_DAY)) + self.people
+
+
+async def soak(place: Place, folder: Path, wishes: Wishes) -> list[str]:
+    """All that was wrong."""
+    await seed(place.url, wishes.accounts)
+    log, port = folder / "log", process.free_port()
+    with process.running(*command(place.url, folder, port, wishes.workers), port, log, ROOT) as server:
+        await answering(server, log)
+        await storm(port, STORM)
+        crowd = gathered(port, folder, wishes)
+        watch = Watch(server, log, place, crowd)
+        await watched(watch, wishes)
+        crowd.proxy.close()
+        if workers_of(server) != watch.workers:
+            crowd.fault("a worker ended, and another one was started in its place")
+    watch.look_at_log()
+    crowd.postman.empty()
+    await judge_records(place, crowd, wishes)
+    judge_minutes(watch.minutes, crowd)
+    return crowd.faults
+
+
+async def seed(url: str, number_of_them: int) -> None:
+    hashed, now = await passwords.hash(PASSWORD), clock.now()
+
+    async def accounts() -> AsyncIterator[Account]:
+        for number in range(number_of_them):
+            one = Owner(number, Browser(ORIGIN))
+            yield Account(
+                id=secrets.token_urlsafe(16),
+                username=one.username,
+                email=one.email,
+                password_hash=hashed,
+                created_at=now,
+                password_at=now,
+            )
+
+    backend = await open_backend(url)
+    await backend.load(accounts())
+    await backend.close()
+
+
+def command(backend: str, folder: Path, port: int, workers: int) -> tuple[list[str], dict[str, str]]:
+    """What starts the server, and its environment."""
+    return [sys.executable, "-m", "webapp", "serve", "--host", "127.0.0.1"], {
+        "KEYSTEAD_PUBLIC_URL": ORIGIN,
+        "KEYSTEAD_SECRET_KEYS": SECRET,
+        "KEYSTEAD_BACKEND": backend,
+        "KEYSTEAD_MAIL": f"outbox://{folder}/outbox",
+        "KEYSTEAD_MAIL_FROM": "keystead@example.com",
+        "KEYSTEAD_TRUSTED_PROXIES": "127.0.0.1",
+        "WEB_CONCURRENCY": str(workers),
+        "PORT": str(port),
+    }
+
+
+async def answering(server: Server, log: Path) -> None:
+    """Return once every worker has started."""
+    end = time.monotonic() + process.PATIENCE
+    while time.monotonic() < end and server.process.poll() is None:
+        started = log.read_text().count("Application startup complete")  # noqa: ASYNC240 - nothing else runs
+        if started >= len(workers_of(server)):
+            return
+        await asyncio.sleep(0.05)
+    raise RuntimeError(f"the server did not start: {log.read_text()[-3000:]}")  # noqa: ASYNC240
+
+
+def gathered(port: int, folder: Path, wishes: Wishes) -> Crowd:
+    proxy = Proxy(port, wishes.people)
+    return Crowd(proxy, Postman(folder / "outbox"), deque(owner(n, proxy) for n in range(wishes.accounts)), wishes.pause)
+
+
+async def storm(port: int, seconds: float) -> None:
+    """Wrong passwords, from ever new addresses over ever new connections."""
+    end, numbers = time.monotonic() + seconds, count()
+
+    async def attempts() -> None:
+        while time.monotonic() < end:
+            with closing(Connection(port)) as wire:
+                number = next(numbers)
+                browser = Browser(ORIGIN, f"172.16.{number >> 8}.{number & 255}", wire=wire)
+                answer = await browser.post("/logon", {"username": "nobody", "password": "not the password"})
+                if answer.status != 401:
+                    raise Off(f"a wrong password gave {answer.status}")
+
+    await asyncio.gather(*(attempts() for _ in range(16)))
+
+
+async def watched(watch: Watch, wishes: Wishes) -> None:
+    """People walk, and each minute is told; whoever is on the way at the end goes home."""
+    print(HEAD, flush=True)
+    async with asyncio.TaskGroup() as people:
+        for _ in range(wishes.people):
+            people.create_task(watch.crowd.person())
+        begun = time.monotonic() + WARM_UP
+        for number in range(wishes.minutes + 1):
+            await asyncio.sleep(begun + number * 60 - time.monotonic())
+            minute = await watch.take_stock()
+            print(minute.row(number), flush=True)
+            watch.minutes += [minute] if number else []
+        watch.crowd.over = True
+
+
+# what must be
+
+
+def judge_minutes(minutes: list[Minute], crowd: Crowd) -> None:
+    """Memory and times of the last minute, by those of an early one."""
+    first, early, last = minutes[0], minutes[min(STEADY_FROM, max(1, len(minutes) - 1)) - 1], minutes[-1]
+    grown, slower = sum(last.resident) / sum(early.resident), last.p99 / first.p99
+    print(f"memory: {grown:.3f} times that of minute {minutes.index(early) + 1} (at most {GROWTH})")
+    print(f"p99: {slower:.2f} times that of minute 1 (at most {SLOWING})")
+    if grown > GROWTH:
+        crowd.fault("the memory of the workers grows")
+    if not slower <= SLOWING:
+        crowd.fault("requests take longer and longer")
+
+
+async def judge_records(place: Place, crowd: Crowd, wishes: Wishes) -> None:
+    """The backend holds what the walks leave, whole; and each mail has come once."""
+    walked = sorted(each.walks for each in crowd.waiting)
+    took_part = sum(walks > 0 for walks in walked)
+    times = f"{walked[0]} to {walked[-1]} times"
+    print(f"{crowd.walks:,} walks, {took_part:,} of {wishes.accounts:,} accounts took part, each {times}")
+    if len(walked) < wishes.accounts:
+        return  # a walk that broke off left what it left
+    left = {kind: place.count(kind) for kind in ("accounts", "keys", "sessions", "codes", "events")}
+    left["mails"] = crowd.postman.mails
+    due = {"accounts": wishes.accounts, "keys": 0, "sessions": 0, "codes": 0}
+    due |= {"events": EVENTS * crowd.walks, "mails": MAILS * crowd.walks}
+    print("left: " + ", ".join(f"{number:,} {kind}" for kind, number in left.items()))
+    for kind in due:
+        if left[kind] != due[kind]:
+            crowd.fault(f"{left[kind]:,} {kind}, where {due[kind]:,} are due")
+    backend = await open_backend(place.url)
+    for fault in [fault async for fault in moving.check(backend, events.genuine([SECRET]))]:
+        crowd.fault(fault)
+    await backend.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=int, default=15)
+    parser.add_argument("--accounts", type=int, help="5000, or 300 with mongo")
+    parser.add_argument("--people", type=int, help="how many walk at a time; 16, or 10 with mongo")
+    parser.add_argument("--pause", type=float, help="seconds between an answer and the next request; 0.07, or 0.2 with mongo")
+    parser.add_argument("--backend", choices=["file", "mongo"], default="file")
+    parser.add_argument("--workers", type=int, default=4)
+    asked = parser.parse_args()
+    backend = asked.backend
+    wishes = Wishes(
+        asked.minutes, asked.accounts or ACCOUNTS[backend], asked.people or PEOPLE[backend], asked.pause or PAUSE[backend],
+        asked.workers,
+    )  # fmt: skip
+    if wishes.accounts < wishes.needed:
+        parser.error(f"so many people need {wishes.needed} accounts, or limits would be hit")
+    place_in = {"file": in_a_file, "mongo": in_mongo}[backend]
+    with tempfile.TemporaryDirectory(prefix="keystead-soak-") as folder, place_in(Path(folder)) as place:
+        print(f"{backend} backend, {wishes.workers} workers, {wishes.accounts:,} accounts, {wishes.people} people at a time")
+        faults = asyncio.run(soak(place, Path(folder), wishes))
+    print(f"{len(faults)} things were wrong" if faults else "nothing was wrong")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
