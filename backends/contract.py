@@ -20,7 +20,7 @@ import pytest
 from backends import races
 from backends.protocol import AlreadySpent, Backend, KeyTaken, NotEmpty, UsernameTaken, fold
 from backends.races import RACES
-from backends.records import Account, Attempts, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
+from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
 from backends.specimens import (
     MILLISECOND,
     MINUTE,
@@ -320,6 +320,29 @@ class BackendContract:
             await backend.put_session(session(id, begun_at=NOW - age * MILLISECOND))
         await backend.put_session(session("e", "bob"))
         assert [found.id for found in await backend.sessions_of("alice", NOW)] == ["c", "d", "a", "b"]
+
+    async def test_who_bears_a_token_comes_with_account_and_keys(self, backend: Backend) -> None:
+        for each in (account(), account("bob")):
+            await backend.add_account(each)
+        for made in (key(b"b", bound_at=NOW + MILLISECOND), key(b"c"), key(b"a"), key(b"bob's", "bob")):
+            await backend.add_key(made)
+        await backend.put_session(session("without", "bob"))
+        await backend.remove_key("bob", b"bob's")
+        await backend.put_session(session())
+        found = await backend.bearer(session().token_hash, NOW)
+        assert found == Bearer(session=session(), account=account(), keys=await backend.keys_of("alice"))
+        assert [each.id for each in found.keys] == [b"a", b"c", b"b"]
+        other = await backend.bearer(session("without").token_hash, NOW)
+        assert other == Bearer(session=session("without", "bob"), account=account("bob"), keys=[])
+
+    async def test_nobody_bears_a_token_that_is_unknown_or_over(self, backend: Backend) -> None:
+        await backend.add_account(account())
+        await backend.put_session(session(expires_at=NOW + MILLISECOND))
+        await backend.put_session(session("orphan", "nobody"))
+        assert await backend.bearer(session().token_hash, NOW)
+        assert await backend.bearer(session().token_hash, NOW + MILLISECOND) is None
+        assert await backend.bearer(b"unknown", NOW) is None
+        assert await backend.bearer(session("orphan").token_hash, NOW) is None
 
     async def test_a_session_that_stepped_up_has_only_its_new_token(self, backend: Backend) -> None:
         was, now = session(), session(token_hash=b"new", stage="full", proof="code", proven_at=NOW, expires_at=NOW + MINUTE)

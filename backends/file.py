@@ -36,7 +36,7 @@ from backends.kinds import (
     milliseconds,
 )
 from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, Seal, Unavailable, UsernameTaken, fold
-from backends.records import Account, Attempts, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
+from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
 
 T = TypeVar("T")
 
@@ -73,6 +73,17 @@ class _Table(Generic[R]):
         return [CODEC.record(self.kind, row) for row in rows]
 
 
+def _all_of(alias: str, kind: Kind[Any]) -> str:
+    return ", ".join(f"{alias}.{name}" for name in kind.fields)
+
+
+def _split(row: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """The fields of the session, the account and the key."""
+    account = len(SESSIONS.fields)
+    key = account + len(ACCOUNTS.fields)
+    return row[:account], row[account:key], row[key:]
+
+
 _ACCOUNTS = _Table(ACCOUNTS, "created_at, id", {"folded": lambda account: fold(account.username)})
 _KEYS = _Table(KEYS, "account_id, bound_at, id")
 _RECOVERY_CODES = _Table(RECOVERY_CODES, "place")
@@ -89,6 +100,9 @@ _ACCOUNT_WAS = " AND ".join(f"{name} IS :was_{name}" for name in ACCOUNTS.fields
 _STEP_UP = f"""UPDATE sessions SET {", ".join(f"{name} = :{name}" for name in SESSIONS.fields)}
     WHERE id = :id AND token_hash = :was_token_hash"""
 _SPEND = "INSERT OR IGNORE INTO spent (id, expires_at) VALUES (?, ?)"
+_BEARER = f"""SELECT {_all_of("s", SESSIONS)}, {_all_of("a", ACCOUNTS)}, {_all_of("k", KEYS)}
+    FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN keys k ON k.account_id = a.id
+    WHERE s.token_hash = ? AND s.expires_at > ? ORDER BY k.bound_at, k.id"""
 _NEWEST = _EVENTS.select("WHERE account_id = ? ORDER BY seq DESC LIMIT 1")
 
 
@@ -214,6 +228,14 @@ class FileBackend:
 
     async def session(self, token_hash: bytes, now: datetime) -> Session | None:
         return self._one(_SESSIONS, "WHERE token_hash = ? AND expires_at > ?", token_hash, milliseconds(now))
+
+    async def bearer(self, token_hash: bytes, now: datetime) -> Bearer | None:
+        rows = self._read(_BEARER, (token_hash, milliseconds(now)))
+        if not rows:
+            return None
+        session, account, _ = _split(rows[0])
+        keys = [key for *_, key in map(_split, rows) if key[0] is not None]
+        return Bearer(session=CODEC.record(SESSIONS, session), account=CODEC.record(ACCOUNTS, account), keys=_KEYS.records(keys))
 
     async def sessions_of(self, account_id: str, now: datetime) -> list[Session]:
         rest = "WHERE account_id = ? AND expires_at > ? ORDER BY begun_at, id"

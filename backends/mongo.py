@@ -25,7 +25,7 @@ from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, Op
 
 from backends.kinds import ACCOUNTS, CODES, EVENTS, KEYS, KINDS, RECOVERY_CODES, SESSIONS, Codec, Form, Kind, R, kind_of
 from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
-from backends.records import Account, Attempts, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
+from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -251,6 +251,13 @@ class MongoBackend:
     @_asked
     async def session(self, token_hash: bytes, now: datetime) -> Session | None:
         return _record(SESSIONS, await self._db.sessions.find_one({"token_hash": token_hash, "expires_at": {"$gt": now}}))
+
+    async def bearer(self, token_hash: bytes, now: datetime) -> Bearer | None:
+        session = await self.session(token_hash, now)
+        account = await self.account(session.account_id) if session else None
+        if session is None or account is None:
+            return None
+        return Bearer(session=session, account=account, keys=await self.keys_of(account.id))
 
     @_asked
     async def sessions_of(self, account_id: str, now: datetime) -> list[Session]:

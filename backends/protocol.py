@@ -23,6 +23,7 @@ from typing import Protocol
 from backends.records import (
     Account,
     Attempts,
+    Bearer,
     Event,
     Record,
     RecoveryCode,
@@ -129,6 +130,9 @@ class Backend(Protocol):
 
     async def session(self, token_hash: bytes, now: datetime) -> Session | None:
         """The live session with this token."""
+
+    async def bearer(self, token_hash: bytes, now: datetime) -> Bearer | None:
+        """What `session`, `account` and `keys_of` say, in this order: for most requests. None without session or account."""
 
     async def sessions_of(self, account_id: str, now: datetime) -> list[Session]:
         """The account's live sessions, by `begun_at`."""

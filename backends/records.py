@@ -64,6 +64,15 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """Who shows a session's token: the session, its account, and the account's keys, oldest first."""
+
+    session: Session
+    account: Account
+    keys: list[SecurityKey]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationCode:
     """A code that was sent: an account has one for each purpose. The digits follow from `salt` and a key of ours."""
 

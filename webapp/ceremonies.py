@@ -158,7 +158,6 @@ async def finish_use(
         return await _finish_use(request, form, purpose, who)
 
 
-@cache
 def relying_party(settings: Settings) -> RelyingParty:
     """Who we are to the browser; only the public URL says."""
     return RelyingParty(id=settings.rp_id, name=settings.name, origin=settings.origin, attestation=settings.attestation)

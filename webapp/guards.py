@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backends.records import Account, Proof, SecurityKey, Session
+from backends.records import Account, Bearer, Proof, SecurityKey, Session
 from webapp import browsers, sessions
 from webapp.settings import Settings
 from webapp.state import Request
@@ -84,12 +84,10 @@ def half_signed_in(view: Callable[[Request, HalfSignedIn], Awaitable[Response]])
 
     @wraps(view)
     async def guarded(request: Request) -> Response:
-        session = await sessions.find(request)
-        if session is None:
-            raise NotSignedIn
-        if session.stage != "half":
+        who = await _bearer(request)
+        if who.session.stage != "half":
             raise AlreadySignedIn
-        return await view(request, HalfSignedIn(*await _known(request, session)))
+        return await view(request, HalfSignedIn(who.account, who.session, who.keys))
 
     return guarded
 
@@ -209,16 +207,14 @@ def _from_here(headers: Headers, origin: str) -> bool:
 
 
 async def _full(request: Request) -> SignedIn:
-    session = await sessions.find(request)
-    if session is None:
-        raise NotSignedIn
-    if session.stage != "full":
+    who = await _bearer(request)
+    if who.session.stage != "full":
         raise KeyOwed
-    return SignedIn(*await _known(request, session))
+    return SignedIn(who.account, who.session, who.keys)
 
 
-async def _known(request: Request, session: Session) -> tuple[Account, Session, list[SecurityKey]]:
-    account = await request.state.backend.account(session.account_id)
-    if account is None or is_shut(account) or (account.frozen_at and session.stage == "full"):
+async def _bearer(request: Request) -> Bearer:
+    who = await sessions.bearer(request)
+    if who is None or is_shut(who.account) or (who.account.frozen_at and who.session.stage == "full"):
         raise NotSignedIn
-    return account, session, await request.state.backend.keys_of(account.id)
+    return who

@@ -103,13 +103,10 @@ def address(request: Request) -> str:
     them is what anybody may have sent. A proxy writes one of the two headers and may pass on the other as a visitor sent it:
     where they differ, neither counts.
     """
-    peer = request.client.host if request.client else ""
-    networks = request.state.settings.trusted_proxies
-    if not _is_in(networks, peer):
-        return peer
-    told = {_nearest(networks, claims) for claims in forwarded(request) if claims}
-    found = told.pop() if len(told) == 1 else None
-    return found or peer
+    state = request.state
+    if "address" not in state:
+        state.address = _address(request)
+    return state.address
 
 
 def here(request: Request) -> str:
@@ -136,6 +133,16 @@ def forwarded(request: Request) -> tuple[list[str], list[str]]:
 def is_trusted(request: Request, text: str) -> bool:
     """Whether this is the address of a proxy that may speak for others."""
     return _is_in(request.state.settings.trusted_proxies, text)
+
+
+def _address(request: Request) -> str:
+    peer = request.client.host if request.client else ""
+    networks = request.state.settings.trusted_proxies
+    if not _is_in(networks, peer):
+        return peer
+    told = {_nearest(networks, claims) for claims in forwarded(request) if claims}
+    found = told.pop() if len(told) == 1 else None
+    return found or peer
 
 
 def _without_ports(claims: list[str]) -> list[str]:

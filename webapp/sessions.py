@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backends.protocol import Seal
-from backends.records import Account, Event, Proof, Session
+from backends.records import Account, Bearer, Event, Proof, Session
 from webapp import browsers, clock, limits
 from webapp.settings import Settings
 from webapp.state import Request
@@ -30,17 +30,18 @@ SEEN_EVERY = timedelta(minutes=1)
 """How exact `seen_at` is: writing it on every request would cost a commit each."""
 
 
-async def find(request: Request) -> Session | None:
-    """The live session that this request's cookie belongs to; it counts as seen now."""
+async def bearer(request: Request) -> Bearer | None:
+    """Whose live session this request's cookie belongs to; it counts as seen now."""
     token = _token(request)
     if token is None:
         return None
     now = clock.now()
-    session = await request.state.backend.session(_hash(token), now)
-    if session is None or session.stage == "half" or now - session.seen_at < SEEN_EVERY:
-        return session
-    session = replace(session, seen_at=now, expires_at=_expiry(request.state.settings, session.begun_at, now))
-    return session if await request.state.backend.record_seen(session.token_hash, now, session.expires_at) else None
+    found = await request.state.backend.bearer(_hash(token), now)
+    if found is None or found.session.stage == "half" or now - found.session.seen_at < SEEN_EVERY:
+        return found
+    session = replace(found.session, seen_at=now, expires_at=_expiry(request.state.settings, found.session.begun_at, now))
+    seen = await request.state.backend.record_seen(session.token_hash, now, session.expires_at)
+    return replace(found, session=session) if seen else None
 
 
 async def begin(request: Request, account: Account) -> Session:
@@ -82,13 +83,14 @@ async def log_on(request: Request, session: Session, proof: Proof | None, seal: 
     return event
 
 
-async def end(request: Request) -> None:
-    """Log off: the record goes, and the cookie with it."""
+async def end(request: Request) -> Session | None:
+    """Log off: the record goes, and the cookie with it. What was ended."""
     token = _token(request)
     session = await request.state.backend.session(_hash(token), clock.now()) if token else None
     if session:
         await drop(request, session)
     request.state.fresh_token = ""
+    return session
 
 
 async def drop(request: Request, session: Session) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import getaddresses
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, cast
@@ -71,12 +72,12 @@ class Settings:
             raise SettingsError(problems)
         return cls(**values)  # type: ignore[arg-type]  # TABLE has one parser for each field; a test compares the two
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """What a browser calls the origin of our pages: scheme, host, and a port only where it is not the usual one."""
         return self.public_url.removesuffix(self.prefix)
 
-    @property
+    @cached_property
     def rp_id(self) -> str:
         """The relying-party id that keys are bound to: the host of our address."""
         return urlsplit(self.public_url).hostname or ""
@@ -93,12 +94,12 @@ class Settings:
             f"and then set KEYSTEAD_MOVED_FROM={','.join(others)}."
         )
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         """The path that we are mounted under, as in `/account-center`; empty at the root."""
         return urlsplit(self.public_url).path
 
-    @property
+    @cached_property
     def https(self) -> bool:
         """Whether people reach us over TLS."""
         return self.public_url.startswith("https:")

@@ -1,4 +1,4 @@
-"""What every request can reach, typed. Filled once by the lifespan in `app.py`; holds no state of a request but the last two."""
+"""What every request can reach, typed. Filled once by the lifespan in `app.py`; only the last three are of one request."""
 
 import starlette.requests
 from starlette.datastructures import State as _State
@@ -22,6 +22,8 @@ class State(_State):
     """Set by `sessions` when this answer must carry a new cookie; empty text takes the cookie away."""
     known_browser: str
     """Set by `sessions` when this browser is to be remembered."""
+    address: str
+    """Set by `limits` when it is first asked for."""
 
 
 Request = starlette.requests.Request[State]

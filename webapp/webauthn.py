@@ -44,7 +44,7 @@ LONGEST_ANSWER = 32 * 1024
 LONGEST_ID = 1023
 """Bytes of a credential id (WebAuthn L3 §7.1 step 25)."""
 
-_FLAG = AuthenticatorData.FLAG
+_UP, _BE, _BS, _AT, _ED = (int(AuthenticatorData.FLAG[name]) for name in ("UP", "BE", "BS", "AT", "ED"))
 _HEADER = 37
 """Bytes of authenticator data before anything optional: hash of the rp id, flags, counter (§6.1)."""
 _CBOR_DEPTH, _CBOR_ITEMS = 4, 128
@@ -265,19 +265,19 @@ def _authenticator_data(raw: bytes, rp: RelyingParty) -> AuthenticatorData:
     if len(raw) < _HEADER:
         _reject("authenticator data cut short")
     end, flags = _HEADER, raw[32]
-    if flags & _FLAG.AT:
+    if flags & _AT:
         (length,) = unpack_from(">H", raw, _HEADER + 16)
         end = _end_of_cbor(raw, _HEADER + 18 + length)
-    if flags & _FLAG.ED:  # extensions are ignored: none was asked for
+    if flags & _ED:  # extensions are ignored: none was asked for
         end = _end_of_cbor(raw, end)
     if end != len(raw):
         _reject("length of the authenticator data")
     data = AuthenticatorData(raw)
     if not hmac.compare_digest(data.rp_id_hash, hashlib.sha256(rp.id.encode()).digest()):
         _reject("rp id")  # step 14
-    if not flags & _FLAG.UP:
+    if not flags & _UP:
         _reject("nobody was present")  # step 15
-    if flags & _FLAG.BS and not flags & _FLAG.BE:
+    if flags & _BS and not flags & _BE:
         _reject("backed up, but not eligible for it")  # step 17
     return data
 

@@ -19,6 +19,7 @@ from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, NotOurs, Seal, U
 from backends.records import (
     Account,
     Attempts,
+    Bearer,
     Event,
     Record,
     RecoveryCode,
@@ -240,6 +241,13 @@ class ShelfBackend:
         with self._shelf() as shelf:
             session = shelf.with_token(token_hash)
             return session if session and session.expires_at > now else None
+
+    async def bearer(self, token_hash: bytes, now: datetime) -> Bearer | None:
+        session = await self.session(token_hash, now)
+        account = await self.account(session.account_id) if session else None
+        if session is None or account is None:
+            return None
+        return Bearer(session=session, account=account, keys=await self.keys_of(account.id))
 
     async def sessions_of(self, account_id: str, now: datetime) -> list[Session]:
         with self._shelf() as shelf:

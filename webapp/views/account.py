@@ -43,8 +43,8 @@ PAGE = 25
 @guards.anyone
 async def root(request: Request) -> Response:
     """To the account, or to the logon."""
-    session = await sessions.find(request)
-    return pages.go(request, "account.show" if session else "logon.show")
+    who = await sessions.bearer(request)
+    return pages.go(request, "account.show" if who else "logon.show")
 
 
 @guards.signed_in

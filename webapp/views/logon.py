@@ -100,8 +100,7 @@ async def use_recovery_code(request: Request, who: HalfSignedIn) -> Response:
 @guards.anyone
 async def log_off(request: Request) -> Response:
     """Out, from whatever stage."""
-    session = await sessions.find(request)
-    await sessions.end(request)
+    session = await sessions.end(request)
     if session is not None and session.stage == "full":
         await events.add(request, session.account_id, "logged off")
     return pages.go(request, "logon.show", {"notice": "off"})
