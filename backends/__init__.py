@@ -1,7 +1,6 @@
 """Where records live, and how an address finds its backend. Never imports anything of `webapp`."""
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, cast
 
 from backends.protocol import Backend, NotOurs
@@ -12,7 +11,10 @@ BUILT_IN = {
     "mongodb": "backends.mongo:MongoBackend",
     "mongodb+srv": "backends.mongo:MongoBackend",
 }
-"""The same as pyproject's entry points: a platform that only installs requirements.txt never installs our metadata."""
+"""The same as pyproject's entry points: a platform that only installs requirements.txt never installs our metadata.
+
+These are found without looking around, and cannot be taken over by a plug-in.
+"""
 
 
 async def open_backend(url: str) -> Backend:
@@ -31,11 +33,12 @@ async def migrate(url: str) -> list[str]:
 
 def _factory(url: str) -> Any:
     scheme = url.partition(":")[0].lower()
-    found = entry_points(group=GROUP, name=scheme)
-    if found:
-        return next(iter(found)).load()
     if scheme in BUILT_IN:
         module, _, name = BUILT_IN[scheme].partition(":")
         return getattr(import_module(module), name)
+    from importlib.metadata import entry_points  # reads what every installed package says of itself
+
+    if found := entry_points(group=GROUP, name=scheme):
+        return next(iter(found)).load()
     known = sorted({*BUILT_IN, *entry_points(group=GROUP).names})
     raise NotOurs(f"No backend is installed for {scheme}: addresses. Installed: {', '.join(known)}.")
