@@ -344,7 +344,8 @@ class Minute:
 
 HEAD = (
     f"{'minute':>6}{'walks':>7}{'requests':>9}{'/s':>7}{'p50 ms':>8}{'p99':>8}{'worst':>8}"
-    f"{'least MB':>9}{'most':>7}{'all':>8}{'backend':>9}{'sessions':>9}{'events':>8}{'server':>7}{'base':>7}{'people':>7}{'others':>7}"
+    f"{'least MB':>9}{'most':>7}{'all':>8}{'backend':>9}{'sessions':>9}{'events':>8}"
+    f"{'server':>7}{'base':>7}{'people':>7}{'others':>7}"
 )
 
 
