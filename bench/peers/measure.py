@@ -62,6 +62,7 @@ class Round:
     peer: str
     load: float
     started_in: float = 0
+    fresh: float = 0
     resident: float = 0
     proportional: float = 0
     page: list[Answer] = field(default_factory=list)
@@ -104,7 +105,7 @@ async def _first_page(peer: Peer, server: Server) -> None:
 
 
 async def _round(peer: Peer, people: list[Person], server: Server, effort: Effort, found: Round) -> None:
-    found.started_in = server.started_in * 1000
+    found.started_in, found.fresh = server.started_in * 1000, server.resident()
     walk = Walk(peer, people, server)
     for _ in range(WARM_UP):
         await walk.give_passwords(len(people))

@@ -19,6 +19,7 @@ COLUMNS: tuple[Column, ...] = (
     ("password, CPU ms", lambda r: r.steps["password"].cpu, "{:.1f}"),
     (f"key p50 in a storm of {STORM}", lambda r: r.steps["storm"].p50, "{:.1f}"),
     ("start ms", lambda r: r.started_in, "{:.0f}"),
+    ("worker RSS MB, first page", lambda r: r.fresh, "{:.0f}"),
     ("worker RSS MB", lambda r: r.resident, "{:.0f}"),
     ("PSS MB", lambda r: r.proportional, "{:.0f}"),
     ("page requests", lambda r: len(r.page), "{:.0f}"),
