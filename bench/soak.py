@@ -17,6 +17,7 @@ import os
 import random
 import re
 import secrets
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -65,13 +66,13 @@ RENEWED_AFTER = 100
 """Requests over one connection. A new one may be taken by another worker."""
 REQUESTS, EVENTS, MAILS = 21, 6, 3
 """What a whole walk makes."""
-GROWTH, SLOWING = 1.05, 1.5
-"""What the last minute may be, measured by an early one: in memory, and in the 99th percentile of times."""
+GROWTH, COST, SLOWING = 1.05, 1.2, 1.5
+"""What the last minute may be, measured by an early one: memory, the server's CPU for a request, the 99th percentile of times."""
 STEADY_FROM = 3
 """The minute whose memory counts as the early one: by then the allocator of every worker has its arenas."""
 PAUSE = {"file": 0.07, "mongo": 0.2}
-PEOPLE = {"file": 16, "mongo": 10}
-ACCOUNTS = {"file": 5000, "mongo": 300}
+PEOPLE = {"file": 16, "mongo": 4}
+ACCOUNTS = {"file": 5000, "mongo": 200}
 
 _OPTIONS = re.compile(r'data-options="([^"]*)"')
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
@@ -84,12 +85,17 @@ _USUAL = re.compile(r"\S+Z INFO +\[")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A backend, asked past the server: its megabytes, how many records of a kind it holds, and the CPU that its process had."""
+    """A backend, asked past the server: its megabytes, how many records of a kind it holds, and the CPU that its process had.
+
+    `steady`: it answers as fast with many records as with few. SecantusDB does not, so that times are not judged there: each of
+    its findAndModify reads the whole collection, by `_id` too (4 ms among 100 documents, 40 ms among 3,000).
+    """
 
     url: str
     size: Callable[[], float]
     count: Callable[[str], int]
     cpu: Callable[[], float] = lambda: 0.0
+    steady: bool = True
 
 
 @contextmanager
@@ -105,7 +111,8 @@ def in_mongo(folder: Path) -> Iterator[Place]:
     database = Server(server.port, server.process)
     try:
         url, data = server.url(), server.directory / "data"
-        yield Place(url, lambda: _megabytes(data.rglob("*")), partial(_documents, url), database.cpu)
+        mongod = shutil.which("mongod") is not None
+        yield Place(url, lambda: _megabytes(data.rglob("*")), partial(_documents, url), database.cpu, mongod)
     finally:
         server.stop()
 
@@ -330,6 +337,11 @@ class Minute:
     def p99(self) -> float:
         return sorted(self.took)[min(len(self.took) - 1, len(self.took) * 99 // 100)] if self.took else math.inf
 
+    @property
+    def cost(self) -> float:
+        """Milliseconds of the server's CPU for a request."""
+        return self.cores[0] * self.seconds * 1000 / max(1, len(self.took))
+
     def row(self, number: int) -> str:
         """A line of the table."""
         asked = len(self.took)
@@ -443,7 +455,7 @@ async def soak(place: Place, folder: Path, wishes: Wishes) -> list[str]:
     watch.look_at_log()
     crowd.postman.empty()
     await judge_records(place, crowd, wishes)
-    judge_minutes(watch.minutes, crowd)
+    judge_minutes(watch.minutes, crowd, place.steady)
     return crowd.faults
 
 
@@ -531,16 +543,19 @@ async def watched(watch: Watch, wishes: Wishes) -> None:
 # what must be
 
 
-def judge_minutes(minutes: list[Minute], crowd: Crowd) -> None:
-    """Memory and times of the last minute, by those of an early one."""
+def judge_minutes(minutes: list[Minute], crowd: Crowd, steady: bool) -> None:
+    """The last minute, by early ones."""
     first, early, last = minutes[0], minutes[min(STEADY_FROM, max(1, len(minutes) - 1)) - 1], minutes[-1]
-    grown, slower = sum(last.resident) / sum(early.resident), last.p99 / first.p99
-    print(f"memory: {grown:.3f} times that of minute {minutes.index(early) + 1} (at most {GROWTH})")
-    print(f"p99: {slower:.2f} times that of minute 1 (at most {SLOWING})")
-    if grown > GROWTH:
-        crowd.fault("the memory of the workers grows")
-    if not slower <= SLOWING:
-        crowd.fault("requests take longer and longer")
+    grown = sum(last.resident) / sum(early.resident)
+    _judge(crowd, f"memory of the workers, by minute {minutes.index(early) + 1}", grown, GROWTH)
+    _judge(crowd, f"CPU for a request ({first.cost:.1f} ms), by minute 1", last.cost / first.cost, COST)
+    _judge(crowd, f"p99 ({first.p99:.0f} ms), by minute 1", last.p99 / first.p99, SLOWING if steady else math.inf)
+
+
+def _judge(crowd: Crowd, what: str, times: float, most: float) -> None:
+    print(f"{what}: {times:.3f} times (at most {most})")
+    if not times <= most:
+        crowd.fault(f"{what}: {times:.3f} times")
 
 
 async def judge_records(place: Place, crowd: Crowd, wishes: Wishes) -> None:
@@ -568,8 +583,8 @@ async def judge_records(place: Place, crowd: Crowd, wishes: Wishes) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=15)
-    parser.add_argument("--accounts", type=int, help="5000, or 300 with mongo")
-    parser.add_argument("--people", type=int, help="how many walk at a time; 16, or 10 with mongo")
+    parser.add_argument("--accounts", type=int, help="5000, or 200 with mongo")
+    parser.add_argument("--people", type=int, help="how many walk at a time; 16, or 4 with mongo")
     parser.add_argument("--pause", type=float, help="seconds between an answer and the next request; 0.07, or 0.2 with mongo")
     parser.add_argument("--backend", choices=["file", "mongo"], default="file")
     parser.add_argument("--workers", type=int, default=4)
