@@ -4,14 +4,19 @@ OWASP Password Storage Cheat Sheet: t=2, m=19 MiB, p=1. One hash takes about 22 
 are cores, and the rest wait their turn: a storm of logons must not starve the people who are at their key.
 """
 
+import asyncio
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import argon2
-from anyio import CapacityLimiter, to_thread
 
 from backends.records import Account
+
+T = TypeVar("T")
 
 SHORTEST = 12
 LONGEST = 1024
@@ -22,14 +27,14 @@ _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=
 
 async def hash(password: str) -> str:
     """A new hash, with its own salt and parameters in it."""
-    return await to_thread.run_sync(_hasher.hash, password, limiter=_limiter())
+    return await _in_a_thread(_hasher.hash, password)
 
 
 async def verify(password_hash: str | None, password: str) -> bool:
     """Whether this is the password. Without a hash (no such account) the answer is False and takes as long."""
     if len(password) > LONGEST:
         return False
-    return await to_thread.run_sync(_verify, password_hash, password, limiter=_limiter())
+    return await _in_a_thread(_verify, password_hash, password)
 
 
 def outdated(password_hash: str) -> bool:
@@ -78,6 +83,12 @@ def _nobody() -> str:
     return _hasher.hash(os.urandom(16).hex())
 
 
+async def _in_a_thread(work: Callable[..., T], *args: str | None) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_threads(), work, *args)
+
+
 @cache
-def _limiter() -> CapacityLimiter:
-    return CapacityLimiter(os.cpu_count() or 1)
+def _threads() -> ThreadPoolExecutor:
+    """They last as long as the process: malloc keeps the 19 MB of a hash for the thread that made it, and gave them anew to each
+    thread of a pool that lets its idle ones go."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="password")
