@@ -85,6 +85,11 @@ class Door(ThreadingHTTPServer):
         self.answers[path] = answer
         return self.url + path
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that is ended leaves its connections open; everything else is a fault."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     def fetch(self, path: str, headers: dict[str, str]) -> Answer:
         """What the site gives."""
         connection = http.client.HTTPConnection(self.site.url.removeprefix("http://"), timeout=PATIENCE)
@@ -490,6 +495,7 @@ def main(wanted: list[str]) -> bool:
     """Whether every page has what it must have."""
     lines = list(table({name: reach for name, reach in PAGES.items() if not wanted or any(part in name for part in wanted)}))
     measured = [scores for scores in lines if scores]
+    assert lines, f"no page is called so; these are: {list(PAGES)}"
     least = {category: min((scores[category] for scores in measured), default=0) for category in MUST}
     short = len(lines) - sum(map(enough, measured))
     print(f"{len(lines)} lines, {short} short; {', '.join(f'{name} {score:.2f} at least' for name, score in least.items())}")
