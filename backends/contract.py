@@ -11,6 +11,7 @@ which another process opens the same one. It never asks what backend it got.
         async def backend(self, backend_url): ...
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +19,21 @@ from typing import Any
 import pytest
 
 from backends import races
-from backends.protocol import AlreadySpent, Backend, KeyTaken, NotEmpty, UsernameTaken, fold
+from backends.protocol import AlreadySpent, Backend, CounterBehind, KeyTaken, NotEmpty, UsernameTaken, fold
 from backends.races import RACES
-from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
+from backends.records import (
+    Account,
+    Attempts,
+    Bearer,
+    Event,
+    Record,
+    RecoveryCode,
+    SecurityKey,
+    Session,
+    Spent,
+    Use,
+    VerificationCode,
+)
 from backends.specimens import (
     MILLISECOND,
     MINUTE,
@@ -28,7 +41,6 @@ from backends.specimens import (
     Interrupted,
     account,
     all_of,
-    ceremony,
     code,
     fill,
     given,
@@ -36,6 +48,7 @@ from backends.specimens import (
     key,
     sealed,
     session,
+    use,
 )
 
 CALLERS = 50
@@ -232,7 +245,7 @@ class BackendContract:
         for near in (id + b"\x00", id[:-1], bytes([id[0] ^ 1]) + id[1:]):
             assert not await backend.remove_key("alice", near)
         assert await backend.rename_key("alice", id, "Red key")
-        assert await backend.record_use(id, 1, NOW, ceremony())
+        await backend.record_use(use(1, key_id=id))
         assert await backend.keys_of("alice") == [key(id, name="Red key", sign_count=1, used_at=NOW)]
         assert await backend.remove_key("alice", id)
 
@@ -249,32 +262,37 @@ class BackendContract:
     async def test_a_counter_goes_up_or_stays_zero(self, backend: Backend, stored: int, given: int, accepted: bool) -> None:
         before = key(sign_count=stored)
         await backend.add_key(before)
-        assert await backend.record_use(b"key", given, NOW + MINUTE, ceremony()) is accepted
+        with nullcontext() if accepted else pytest.raises(CounterBehind):
+            await backend.record_use(use(given, at=NOW + MINUTE))
         after = replace(before, sign_count=given, used_at=NOW + MINUTE) if accepted else before
         assert await backend.keys_of("alice") == [after]
 
     async def test_keys_without_counter_can_be_used_again_and_again(self, backend: Backend) -> None:
         await backend.add_key(key())
-        assert [await backend.record_use(b"key", 0, NOW, ceremony(id)) for id in "abc"] == [True] * 3
+        for number in range(3):
+            await backend.record_use(use(0, str(number), at=NOW + number * MINUTE))
+        assert await backend.keys_of("alice") == [key(used_at=NOW + 2 * MINUTE)]
 
     async def test_one_ceremony_uses_a_key_once(self, backend: Backend) -> None:
         await backend.add_key(key())
-        assert await backend.record_use(b"key", 1, NOW, ceremony())
+        await backend.record_use(use(1))
         with pytest.raises(AlreadySpent):
-            await backend.record_use(b"key", 2, NOW + MINUTE, ceremony())
+            await backend.record_use(use(2, at=NOW + MINUTE))
         assert await backend.keys_of("alice") == [key(sign_count=1, used_at=NOW)]
-        assert not await backend.spend_once(ceremony().id, ceremony().expires_at)
+        assert not await backend.spend_once(use().ceremony.id, use().ceremony.expires_at)
 
     async def test_a_counter_that_went_back_spends_its_ceremony(self, backend: Backend) -> None:
         await backend.add_key(key(sign_count=2))
-        assert not await backend.record_use(b"key", 1, NOW, ceremony())
-        assert not await backend.spend_once(ceremony().id, ceremony().expires_at)
+        with pytest.raises(CounterBehind):
+            await backend.record_use(use(1))
+        assert not await backend.spend_once(use().ceremony.id, use().ceremony.expires_at)
         with pytest.raises(AlreadySpent):
-            await backend.record_use(b"key", 3, NOW, ceremony())
+            await backend.record_use(use(3))
         assert await backend.keys_of("alice") == [key(sign_count=2)]
 
     async def test_an_unknown_key_is_not_used(self, backend: Backend) -> None:
-        assert not await backend.record_use(b"key", 1, NOW, ceremony())
+        with pytest.raises(CounterBehind):
+            await backend.record_use(use(1))
         assert await backend.keys_of("alice") == []
 
     async def test_a_key_is_renamed_by_its_account_only(self, backend: Backend) -> None:
@@ -374,6 +392,27 @@ class BackendContract:
         assert await backend.events_of("alice", 10) == [first, event]
         assert await backend.sessions_of("alice", NOW) == [now]
         assert await backend.session(session().token_hash, NOW) is None
+
+    async def test_a_logon_by_a_key_puts_its_use_down(self, backend: Backend) -> None:
+        await backend.add_key(key())
+        await backend.put_session(session())
+        assert await backend.record_logon(session().token_hash, session(token_hash=b"new"), sealed(), use(3))
+        assert await backend.keys_of("alice") == [key(sign_count=3, used_at=NOW)]
+        assert not await backend.spend_once(use().ceremony.id, use().ceremony.expires_at)
+
+    @pytest.mark.parametrize(("before", "refused"), [(use(9), AlreadySpent), (use(9, "other"), CounterBehind)])
+    async def test_a_key_that_must_not_be_used_logs_nobody_on(
+        self, backend: Backend, before: Use, refused: type[Exception]
+    ) -> None:
+        await backend.add_key(key())
+        await backend.record_use(before)
+        await backend.put_session(session())
+        with pytest.raises(refused):
+            await backend.record_logon(session().token_hash, session(token_hash=b"new"), sealed(), use(3))
+        assert await backend.sessions_of("alice", NOW) == [session()]
+        assert await backend.events_of("alice", 10) == []
+        assert await backend.keys_of("alice") == [key(sign_count=9, used_at=NOW)]
+        assert not await backend.spend_once(use().ceremony.id, use().ceremony.expires_at)
 
     async def test_a_session_that_ended_does_not_log_on(self, backend: Backend) -> None:
         await backend.put_session(session())

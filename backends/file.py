@@ -35,8 +35,8 @@ from backends.kinds import (
     kind_of,
     milliseconds,
 )
-from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, Seal, Unavailable, UsernameTaken, fold
-from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
+from backends.protocol import AlreadySpent, CounterBehind, KeyTaken, NotEmpty, Seal, Unavailable, UsernameTaken, fold
+from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Use, VerificationCode
 
 T = TypeVar("T")
 
@@ -99,6 +99,8 @@ _ACCOUNT_NOW = ", ".join(f"{name} = :{name}" for name in ACCOUNTS.fields)
 _ACCOUNT_WAS = " AND ".join(f"{name} IS :was_{name}" for name in ACCOUNTS.fields)
 _STEP_UP = f"""UPDATE sessions SET {", ".join(f"{name} = :{name}" for name in SESSIONS.fields)}
     WHERE id = :id AND token_hash = :was_token_hash"""
+_USE = """UPDATE keys SET sign_count = :count, used_at = :at
+    WHERE id = :id AND (sign_count < :count OR (sign_count = 0 AND :count = 0))"""
 _SPEND = "INSERT OR IGNORE INTO spent (id, expires_at) VALUES (?, ?)"
 _BEARER = f"""SELECT {_all_of("s", SESSIONS)}, {_all_of("a", ACCOUNTS)}, {_all_of("k", KEYS)}
     FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN keys k ON k.account_id = a.id
@@ -200,17 +202,8 @@ class FileBackend:
     async def keys_of(self, account_id: str) -> list[SecurityKey]:
         return self._all(_KEYS, "WHERE account_id = ? ORDER BY bound_at, id", account_id)
 
-    async def record_use(self, key_id: bytes, sign_count: int, at: datetime, ceremony: Spent) -> bool:
-        statement = """UPDATE keys SET sign_count = :count, used_at = :at
-            WHERE id = :id AND (sign_count < :count OR (sign_count = 0 AND :count = 0))"""
-        values = {"id": key_id, "count": sign_count, "at": milliseconds(at)}
-
-        def use(db: sqlite3.Connection) -> bool:
-            if db.execute(_SPEND, (ceremony.id, milliseconds(ceremony.expires_at))).rowcount != 1:
-                raise AlreadySpent
-            return db.execute(statement, values).rowcount == 1
-
-        return await self._ask(use)
+    async def record_use(self, use: Use) -> None:
+        await self._ask(_use(use))
 
     async def rp_ids(self) -> list[str]:
         return [row[0] for row in self._read("SELECT rp_id FROM rp_ids ORDER BY rp_id")]
@@ -244,11 +237,14 @@ class FileBackend:
     async def record_session(self, token_hash: bytes, session: Session) -> bool:
         return await self._did(_STEP_UP, CODEC.values(session) | {"was_token_hash": token_hash})
 
-    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal) -> Event | None:
+    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
         values = CODEC.values(session) | {"was_token_hash": token_hash}
+        use_key = _use(use) if use else None
 
         def log_on(db: sqlite3.Connection) -> Event | None:
             event = _next(db, session.account_id, seal)  # first, because it may fail while nothing is changed yet
+            if use_key:
+                use_key(db)
             if db.execute(_STEP_UP, values).rowcount != 1:
                 return None
             db.execute(_EVENTS.insert(), _EVENTS.values(event))
@@ -395,6 +391,20 @@ _COUNT = """INSERT INTO attempts (bucket, count, resets_at) VALUES (:bucket, :co
     RETURNING count, resets_at"""
 _TAKE_BACK = """UPDATE attempts SET count = max(0, count + :cost) WHERE bucket = :bucket AND resets_at > :now
     RETURNING count, resets_at"""
+
+
+def _use(use: Use) -> Question[None]:
+    """What it changes before it fails is meant to stay: a ceremony is spent whatever comes of it."""
+    spend = (use.ceremony.id, milliseconds(use.ceremony.expires_at))
+    values = {"id": use.key_id, "count": use.sign_count, "at": milliseconds(use.at)}
+
+    def ask(db: sqlite3.Connection) -> None:
+        if db.execute(_SPEND, spend).rowcount != 1:
+            raise AlreadySpent
+        if db.execute(_USE, values).rowcount != 1:
+            raise CounterBehind
+
+    return ask
 
 
 def _next(db: sqlite3.Connection, account_id: str, seal: Seal) -> Event:

@@ -24,8 +24,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, OperationFailure, PyMongoError
 
 from backends.kinds import ACCOUNTS, CODES, EVENTS, KEYS, KINDS, RECOVERY_CODES, SESSIONS, Codec, Form, Kind, R, kind_of
-from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
-from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Spent, VerificationCode
+from backends.protocol import AlreadySpent, CounterBehind, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
+from backends.records import Account, Attempts, Bearer, Event, Record, RecoveryCode, SecurityKey, Session, Use, VerificationCode
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -224,11 +224,12 @@ class MongoBackend:
         return sorted(keys, key=lambda key: (key.bound_at, key.id))  # MongoDB would sort the shorter of two ids first
 
     @_asked
-    async def record_use(self, key_id: bytes, sign_count: int, at: datetime, ceremony: Spent) -> bool:
-        if not await self._insert("spent", {"_id": ceremony.id, "expires_at": ceremony.expires_at}):
+    async def record_use(self, use: Use) -> None:
+        if not await self._insert("spent", {"_id": use.ceremony.id, "expires_at": use.ceremony.expires_at}):
             raise AlreadySpent
-        below: Any = {"$lt": sign_count} if sign_count else 0
-        return await self._did_update("keys", {"_id": key_id, "sign_count": below}, {"sign_count": sign_count, "used_at": at})
+        asked: Document = {"_id": use.key_id, "sign_count": {"$lt": use.sign_count} if use.sign_count else 0}
+        if not await self._did_update("keys", asked, {"sign_count": use.sign_count, "used_at": use.at}):
+            raise CounterBehind
 
     @_asked
     async def rp_ids(self) -> list[str]:
@@ -269,7 +270,9 @@ class MongoBackend:
     async def record_session(self, token_hash: bytes, session: Session) -> bool:
         return await self._did_update("sessions", {"_id": session.id, "token_hash": token_hash}, _document(session))
 
-    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal) -> Event | None:
+    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
+        if use:
+            await self.record_use(use)
         if not await self.record_session(token_hash, session):
             return None
         return await self.add_event(session.account_id, seal)

@@ -29,7 +29,7 @@ from backends.records import (
     RecoveryCode,
     SecurityKey,
     Session,
-    Spent,
+    Use,
     VerificationCode,
 )
 
@@ -44,6 +44,10 @@ class KeyTaken(Exception):
 
 class AlreadySpent(Exception):
     """What works once has been used before."""
+
+
+class CounterBehind(Exception):
+    """The counter of a key is not above the stored one: somebody may have copied the key."""
 
 
 class Unavailable(Exception):
@@ -109,10 +113,11 @@ class Backend(Protocol):
 
     async def keys_of(self, account_id: str) -> list[SecurityKey]: ...
 
-    async def record_use(self, key_id: bytes, sign_count: int, at: datetime, ceremony: Spent) -> bool:
+    async def record_use(self, use: Use) -> None:
         """Spend the ceremony (AlreadySpent if it was: then nothing is changed), then store the counter and `used_at`.
 
-        False, with the ceremony spent, unless `sign_count` is above the stored one, or both are 0 (WebAuthn L3 §7.2 step 22).
+        CounterBehind, with the ceremony spent, unless `sign_count` is above the stored one, or both are 0 (WebAuthn L3 §7.2
+        step 22), and if there is no such key.
         """
 
     async def rp_ids(self) -> list[str]:
@@ -140,8 +145,8 @@ class Backend(Protocol):
     async def record_session(self, token_hash: bytes, session: Session) -> bool:
         """Put `session` (same id) in the place of the one with this token hash; False if there is none any more."""
 
-    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal) -> Event | None:
-        """`record_session`, and if that did it, `add_event` for its account: the event, or None."""
+    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
+        """`record_use`, if a key was used; then `record_session`; then, if that did it, `add_event`: the event, or None."""
 
     async def record_seen(self, token_hash: bytes, at: datetime, expires_at: datetime) -> bool:
         """Set `seen_at` and `expires_at` of the session with this token hash; False if there is none any more."""

@@ -8,12 +8,12 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backends import open_backend
-from backends.protocol import AlreadySpent, Backend, KeyTaken, UsernameTaken
-from backends.specimens import MINUTE, NOW, account, ceremony, code, key, sealed, session
+from backends.protocol import AlreadySpent, Backend, CounterBehind, KeyTaken, UsernameTaken
+from backends.specimens import MINUTE, NOW, account, code, key, sealed, session, use
 
 # the races: what is there before, and what each caller asks. An answer is whatever JSON can carry.
 
@@ -82,14 +82,19 @@ async def _take_code(backend: Backend, who: str) -> bool:
 
 
 async def _record_use(backend: Backend, who: str) -> bool:
-    return await backend.record_use(b"key", 7, NOW, ceremony(who))
+    return await _did(backend.record_use(use(7, who)))
 
 
 async def _answer(backend: Backend, who: str) -> bool:
+    return await _did(backend.record_use(use(0)))
+
+
+async def _did(question: Awaitable[object]) -> bool:
     try:
-        return await backend.record_use(b"key", 0, NOW, ceremony())
-    except AlreadySpent:
+        await question
+    except (AlreadySpent, CounterBehind):
         return False
+    return True
 
 
 async def _remove_key(backend: Backend, who: str) -> bool:
@@ -103,7 +108,18 @@ async def _step_up(backend: Backend, who: str) -> bool:
 
 async def _log_on(backend: Backend, who: str) -> bool:
     stepped_up = session(token_hash=who.encode(), stage="full")
-    return await backend.record_logon(session().token_hash, stepped_up, sealed(who)) is not None
+    return await backend.record_logon(session().token_hash, stepped_up, sealed(who), use(0, who)) is not None
+
+
+async def _log_on_by_one_ceremony(backend: Backend, who: str) -> bool:
+    mine = session(who)
+    await backend.put_session(mine)
+    return await _did(backend.record_logon(mine.token_hash, replace(mine, stage="full"), sealed(who), use(0)))
+
+
+async def _put_session_and_key(backend: Backend) -> None:
+    await backend.put_session(session())
+    await backend.add_key(key())
 
 
 async def _remove_session(backend: Backend, who: str) -> bool:
@@ -154,7 +170,8 @@ RACES: dict[str, Race] = {
     "the answer to a ceremony": Race(lambda b: b.add_key(key()), _answer, one_wins),
     "the removal of a key": Race(lambda b: b.add_key(key()), _remove_key, one_wins),
     "the step up of a session": Race(lambda b: b.put_session(session()), _step_up, one_wins),
-    "the logon of a session": Race(lambda b: b.put_session(session()), _log_on, one_wins),
+    "the logon of a session": Race(_put_session_and_key, _log_on, one_wins),
+    "one ceremony for many logons": Race(lambda b: b.add_key(key()), _log_on_by_one_ceremony, one_wins),
     "the end of a session": Race(lambda b: b.put_session(session()), _remove_session, one_wins),
     "the end of three sessions": Race(_put_sessions, _remove_sessions, together_three),
     "one ceremony": Race(_nothing, _spend_once, one_wins),

@@ -107,6 +107,16 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A key that answered this ceremony, and what its counter was then. Not kept as such: it is put down in the key."""
+
+    key_id: bytes
+    sign_count: int
+    at: datetime
+    ceremony: Spent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened on an account. `seq` counts from 1 without gaps; `mac` seals it to the one before."""
 

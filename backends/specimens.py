@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backends.protocol import Backend
-from backends.records import Account, Event, Record, SecurityKey, Session, Spent, VerificationCode
+from backends.records import Account, Event, Record, SecurityKey, Session, Spent, Use, VerificationCode
 
 NOW = datetime(2040, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 """Ahead of every clock, so that no engine's own broom takes what a test put there."""
@@ -44,8 +44,9 @@ def code(account_id: str = "alice", purpose: str = "bind", **changes: Any) -> Ve
     return replace(made, **changes)
 
 
-def ceremony(id: str = "ceremony") -> Spent:
-    return Spent(id=id, expires_at=NOW + MINUTE)
+def use(sign_count: int = 1, ceremony: str = "ceremony", **changes: Any) -> Use:
+    made = Use(key_id=b"key", sign_count=sign_count, at=NOW, ceremony=Spent(id=ceremony, expires_at=NOW + MINUTE))
+    return replace(made, **changes)
 
 
 def sealed(detail: str = "", account_id: str = "alice") -> Callable[[Event | None], Event]:

@@ -18,9 +18,9 @@ from typing import Literal
 
 from itsdangerous import BadSignature, Signer
 
-from backends.protocol import AlreadySpent
-from backends.records import SecurityKey, Spent
-from webapp import clock, logs, webauthn
+from backends.protocol import AlreadySpent, CounterBehind
+from backends.records import Event, SecurityKey, Spent, Use
+from webapp import clock, events, logs, webauthn
 from webapp.guards import HalfSignedIn, Proven, SignedIn
 from webapp.settings import Settings
 from webapp.state import Request
@@ -150,12 +150,21 @@ async def finish_bind(request: Request, form: Mapping[str, str], who: Proven) ->
         return await _finish_bind(request, form, who)
 
 
-async def finish_use(
-    request: Request, form: Mapping[str, str], purpose: Literal["logon", "prove"], who: SignedIn | HalfSignedIn
-) -> SecurityKey:
+async def finish_prove(request: Request, form: Mapping[str, str], who: SignedIn) -> SecurityKey:
     """The key that answered, its counter and time of use put down. Failed otherwise."""
-    with _counted(request, purpose):
-        return await _finish_use(request, form, purpose, who)
+    with _counted(request, "prove"):
+        key, use = await _judged(request, form, "prove", who)
+        with _recorded(key):
+            await request.state.backend.record_use(use)
+    return key
+
+
+async def finish_logon(request: Request, form: Mapping[str, str], who: HalfSignedIn) -> Event | None:
+    """The same, and in the same step the session is full, as the event says; None if it was ended meanwhile."""
+    with _counted(request, "logon"):
+        key, use = await _judged(request, form, "logon", who)
+        with _recorded(key):
+            return await events.log_on(request, who.session, "key", key.name, use)
 
 
 def relying_party(settings: Settings) -> RelyingParty:
@@ -183,9 +192,10 @@ async def _finish_bind(request: Request, form: Mapping[str, str], who: Proven) -
         raise _refused(rejected, who) from rejected
 
 
-async def _finish_use(
+async def _judged(
     request: Request, form: Mapping[str, str], purpose: Literal["logon", "prove"], who: SignedIn | HalfSignedIn
-) -> SecurityKey:
+) -> tuple[SecurityKey, Use]:
+    """The key that answered, and what is to be put down of it."""
     challenge, ceremony = _asked(request, form, purpose, who)
     rp = relying_party(request.state.settings)
     try:
@@ -196,14 +206,19 @@ async def _finish_use(
         await _spend(request, ceremony)
         raise _refused(rejected, who) from rejected
     key = next(key for key in who.keys if key.id == used.id)
+    return key, Use(key_id=used.id, sign_count=used.sign_count, at=clock.now(), ceremony=ceremony)
+
+
+@contextmanager
+def _recorded(key: SecurityKey) -> Iterator[None]:
+    """What the backend finds when the key's use is put down, in words."""
     try:
-        above = await request.state.backend.record_use(used.id, used.sign_count, clock.now(), ceremony)
+        yield
     except AlreadySpent:
         raise Failed(STALE) from None
-    if not above:
-        logs.put(log, logging.WARNING, "counter not above the stored one", account=who.account.id)
-        raise Failed(CLONE, judged=True, suspect=key)
-    return key
+    except CounterBehind:
+        logs.put(log, logging.WARNING, "counter not above the stored one", account=key.account_id)
+        raise Failed(CLONE, judged=True, suspect=key) from None
 
 
 def _asked(request: Request, form: Mapping[str, str], purpose: Purpose, who: SignedIn | HalfSignedIn) -> tuple[bytes, Spent]:

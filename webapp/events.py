@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from backends.protocol import Seal
-from backends.records import Event, Proof, Session
+from backends.records import Event, Proof, Session, Use
 from webapp import browsers, clock, limits, logs, sessions
 from webapp.state import Request
 
@@ -47,10 +47,13 @@ async def add(request: Request, account_id: str, kind: Kind, detail: str = "") -
     return event
 
 
-async def log_on(request: Request, session: Session, proof: Proof | None, detail: str) -> Event | None:
-    """The session steps up, and that is put down in the same step; None if it was ended meanwhile."""
+async def log_on(request: Request, session: Session, proof: Proof | None, detail: str, use: Use | None = None) -> Event | None:
+    """The session steps up, and that is put down in the same step, with the use of a key; None if it was ended meanwhile.
+
+    AlreadySpent or CounterBehind if the key must not be used.
+    """
     seal = _seal(request, session.account_id, "logged on", detail)
-    event = await sessions.log_on(request, session, proof, seal)
+    event = await sessions.log_on(request, session, proof, seal, use)
     if event is not None:
         logs.put(log, logging.INFO, event.kind, account=event.account_id)
     return event

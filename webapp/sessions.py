@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backends.protocol import Seal
-from backends.records import Account, Bearer, Event, Proof, Session
+from backends.records import Account, Bearer, Event, Proof, Session, Use
 from webapp import browsers, clock, limits
 from webapp.settings import Settings
 from webapp.state import Request
@@ -74,10 +74,10 @@ async def step_up(request: Request, session: Session, *, proof: Proof | None = N
     return stepped
 
 
-async def log_on(request: Request, session: Session, proof: Proof | None, seal: Seal) -> Event | None:
+async def log_on(request: Request, session: Session, proof: Proof | None, seal: Seal, use: Use | None = None) -> Event | None:
     """The half signed in session steps up to a full one: the event that says so; None if it was ended meanwhile."""
     token, stepped = _stepped_up(request, session, proof)
-    event = await request.state.backend.record_logon(session.token_hash, stepped, seal)
+    event = await request.state.backend.record_logon(session.token_hash, stepped, seal, use)
     if event is not None:
         request.state.fresh_token = token
     return event

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from backends.protocol import AlreadySpent, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
+from backends.protocol import AlreadySpent, CounterBehind, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
 from backends.records import (
     Account,
     Attempts,
@@ -26,6 +26,7 @@ from backends.records import (
     SecurityKey,
     Session,
     Spent,
+    Use,
     VerificationCode,
 )
 
@@ -200,16 +201,17 @@ class ShelfBackend:
             found = [key for key in shelf.keys.values() if key.account_id == account_id]
         return sorted(found, key=lambda key: (key.bound_at, key.id))
 
-    async def record_use(self, key_id: bytes, sign_count: int, at: datetime, ceremony: Spent) -> bool:
+    async def record_use(self, use: Use) -> None:
         with self._shelf() as shelf:
-            if ceremony.id in shelf.spent:
+            if use.ceremony.id in shelf.spent:
                 raise AlreadySpent
-            shelf.put(ceremony)
-            key = shelf.keys.get(key_id)
-            if key is None or not (sign_count > key.sign_count or sign_count == key.sign_count == 0):
-                return False
-            shelf.put(replace(key, sign_count=sign_count, used_at=at))
-            return True
+            shelf.put(use.ceremony)
+            key = shelf.keys.get(use.key_id)
+            above = key is not None and (use.sign_count > key.sign_count or use.sign_count == key.sign_count == 0)
+            if key and above:
+                shelf.put(replace(key, sign_count=use.sign_count, used_at=use.at))
+        if not above:  # out here, where what was changed has been kept
+            raise CounterBehind
 
     async def rp_ids(self) -> list[str]:
         with self._shelf() as shelf:
@@ -263,7 +265,9 @@ class ShelfBackend:
             shelf.put(session)
             return True
 
-    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal) -> Event | None:
+    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
+        if use:
+            await self.record_use(use)
         with self._shelf() as shelf:
             there, events = shelf.with_token(token_hash), shelf.events.get(session.account_id)
             if there is None or there.id != session.id:

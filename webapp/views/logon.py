@@ -5,7 +5,7 @@ from dataclasses import replace
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from backends.records import Account, Proof
+from backends.records import Account, Event, Proof
 from webapp import alarms, ceremonies, clock, events, guards, letters, limits, pages, passwords, preview, recovery, sessions
 from webapp.ceremonies import Ceremony, Failed, Failure
 from webapp.guards import HalfSignedIn
@@ -54,7 +54,7 @@ async def begin_key(request: Request, who: HalfSignedIn) -> Response:
     """The ceremony form."""
     form = await guards.form(request)
     if not who.keys:  # unbound elsewhere, or by the deployer, since the password was given
-        return await _enter(request, who, form.get("next", ""))
+        return await _enter(request, who, _next(request, form.get("next", "")))
     return _panel(request, who, wanted=form.get("next", ""), ceremony=ceremonies.begin_use(request, "logon", who))
 
 
@@ -65,12 +65,12 @@ async def finish_key(request: Request, who: HalfSignedIn) -> Response:
     wanted = form.get("next", "")
     await limits.look(request, limits.KEY_STEP, who.account.id, limits.here(request))
     try:
-        used = await ceremonies.finish_use(request, form, "logon", who)
+        event = await ceremonies.finish_logon(request, form, who)
     except Failed as failed:
         await limits.count(request, limits.KEY_STEP, who.account.id, limits.here(request))
         task = await alarms.key_refused(request, who.account, failed)
         return _panel(request, who, wanted=wanted, failure=failed.failure, status=422, task=task)
-    return await _enter(request, who, wanted, "key", used.name)
+    return await _entered(request, who, _next(request, wanted), event)
 
 
 @guards.half_signed_in
@@ -92,7 +92,7 @@ async def use_recovery_code(request: Request, who: HalfSignedIn) -> Response:
     left = await recovery.left(request, who.account.id)
     await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
     await events.add(request, who.account.id, "recovery code used", f"{left} left")
-    answer = await _enter(request, who, "", "recovery")
+    answer = await _enter(request, who, pages.url(request, "account.security") + "?notice=recovered", "recovery")
     answer.background = letters.recovery_code_used(request, who.account, left)
     return answer
 
@@ -132,21 +132,22 @@ async def _begin(request: Request, account: Account, wanted: str) -> Response:
     who = HalfSignedIn(today, session, await request.state.backend.keys_of(account.id))
     if who.keys and (preview.includes(request.state.settings, today) or today.frozen_at):
         return pages.go(request, "logon.key", {"next": wanted} if wanted else None)
-    return await _enter(request, who, wanted)
+    return await _enter(request, who, _next(request, wanted))
 
 
-async def _enter(request: Request, who: HalfSignedIn, wanted: str, proof: Proof | None = None, detail: str = "") -> Response:
+async def _enter(request: Request, who: HalfSignedIn, path: str, proof: Proof | None = None) -> Response:
+    """In, without a key."""
+    return await _entered(request, who, path, await events.log_on(request, who.session, proof, ""))
+
+
+async def _entered(request: Request, who: HalfSignedIn, path: str, event: Event | None) -> Response:
     """In. Everything that this account owes at logon was given; an account that was frozen is open again."""
-    event = await events.log_on(request, who.session, proof, detail)
     if event is None:
         raise guards.NotSignedIn
     if who.account.frozen_at and await request.state.backend.record_account(who.account, replace(who.account, frozen_at=None)):
         await events.add(request, who.account.id, "unfrozen")
     new = sessions.is_new_browser(request, who.account) and event.seq > 1
-    task = letters.new_browser(request, who.account) if new else None
-    if proof == "recovery":
-        return pages.go(request, "account.security", {"notice": "recovered"})
-    return pages.go_to(request, _next(request, wanted), task)
+    return pages.go_to(request, path, letters.new_browser(request, who.account) if new else None)
 
 
 def _next(request: Request, wanted: str) -> str:

@@ -66,7 +66,7 @@ async def finish_prove(request: Request, who: SignedIn) -> Response:
     if unbind and key is None:
         return steps.gone(request)
     try:
-        used = await ceremonies.finish_use(request, form, "prove", who)
+        used = await ceremonies.finish_prove(request, form, who)
     except Failed as failed:
         if key:
             answer = steps.unbind(request, who, key, failure=failed.failure, status=422)
