@@ -18,6 +18,7 @@ from backends.protocol import NotOurs, Unavailable
 APPLICATION_ID = 0x4B657973  # "Keys"
 OLDEST_SQLITE = (3, 37, 0)
 """Tables that are STRICT about their types."""
+_BEGIN = "BEGIN IMMEDIATE"
 PATIENCE = timedelta(seconds=10)
 """How long a write waits for other processes' writes before it says Unavailable."""
 
@@ -142,7 +143,12 @@ def _patiently(db: sqlite3.Connection, statement: str) -> None:
 
 
 def begin(db: sqlite3.Connection) -> None:
-    _patiently(db, "BEGIN IMMEDIATE")
+    _patiently(db, _BEGIN)
+
+
+def has_begun(db: sqlite3.Connection) -> bool:
+    """The same without any patience: False if another process writes."""
+    return _did_get(db, _BEGIN)
 
 
 @contextlib.contextmanager
