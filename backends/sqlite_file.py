@@ -216,9 +216,9 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _make(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise NotOurs(f"There is no directory {path.parent} to keep the file in.")
     try:
+        if not path.parent.is_dir():
+            raise NotOurs(f"There is no directory {path.parent} to keep the file in.")
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         if not os.access(path, os.W_OK):  # SQLite would open it, and fail at the first write only

@@ -336,11 +336,30 @@ async def test_a_read_only_file_is_refused_at_the_start(tmp_path: Path, backend_
     await backend.add_account(account())
     await backend.close()
     (tmp_path / "keystead.db").chmod(0o444)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+    _open_the_way_to(tmp_path)
     done = await asyncio.to_thread(_run, READ_ONLY, backend_url)
     assert done.returncode == 0, done.stderr
     assert "cannot be used now" in done.stdout
+
+
+async def test_a_directory_that_may_not_be_entered_is_refused_at_the_start(
+    tmp_path: Path, backend_url: str, backend: FileBackend
+) -> None:
+    await backend.close()
+    _open_the_way_to(tmp_path)
+    tmp_path.chmod(0)
+    try:
+        done = await asyncio.to_thread(_run, READ_ONLY, backend_url)
+    finally:
+        tmp_path.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be used now" in done.stdout
+
+
+def _open_the_way_to(directory: Path) -> None:
+    for each in (directory, *directory.parents):
+        if each.name.startswith(("pytest-", "popen-")) or each == directory:
+            each.chmod(0o755)
 
 
 async def test_a_damaged_file_is_unavailable_and_no_crash(tmp_path: Path, backend_url: str, backend: FileBackend) -> None:
