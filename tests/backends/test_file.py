@@ -342,16 +342,15 @@ async def test_a_read_only_file_is_refused_at_the_start(tmp_path: Path, backend_
     assert "cannot be used now" in done.stdout
 
 
-async def test_a_directory_that_may_not_be_entered_is_refused_at_the_start(
-    tmp_path: Path, backend_url: str, backend: FileBackend
-) -> None:
-    await backend.close()
+def test_a_directory_behind_one_that_may_not_be_entered_is_refused_at_the_start(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "inner").mkdir(parents=True)
     _open_the_way_to(tmp_path)
-    tmp_path.chmod(0)
+    closed.chmod(0)
     try:
-        done = await asyncio.to_thread(_run, READ_ONLY, backend_url)
+        done = _run(READ_ONLY, f"file://{closed}/inner/keystead.db")
     finally:
-        tmp_path.chmod(0o700)
+        closed.chmod(0o700)
     assert done.returncode == 0, done.stderr
     assert "cannot be used now" in done.stdout
 
