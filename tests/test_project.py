@@ -37,6 +37,12 @@ def test_installed_and_built_in_backends_are_the_same() -> None:
     assert PROJECT["project"]["entry-points"][backends.GROUP] == backends.BUILT_IN
 
 
+def test_a_built_in_backend_is_found_without_a_look_at_what_is_installed() -> None:
+    look = "import backends, sys; print(backends._factory('file:x.db').__name__, 'importlib.metadata' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["FileBackend", "False"]
+
+
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
 def test_pins_name_versions_and_hashes_and_nothing_of_where_they_came_from(file: str) -> None:
     for line in (ROOT / file).read_text().splitlines():
