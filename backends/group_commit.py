@@ -140,9 +140,10 @@ class Writer:
         self._tell(batch, [_Refused(Unavailable(str(sqlite_file.unavailable(self._path, error)))) for _ in batch])
 
     def _disconnect(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(sqlite3.Error):  # a connection that cannot even be closed must not keep callers waiting
+                db.close()
 
     def _tell(self, batch: list[_Waiting], answers: list[Any]) -> None:
         """The transaction is over. Wake the callers, one call into each event loop, and see that the next one is begun."""
@@ -150,8 +151,8 @@ class Writer:
         loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
         for waiting, answer in zip(batch, answers, strict=True):
             loops.setdefault(waiting.answer.get_loop(), []).append((waiting.answer, answer))
-        for waiting in tuple(self._asked)[:1]:
-            loops.setdefault(waiting.answer.get_loop(), [])
+        with contextlib.suppress(IndexError):  # nobody else waits
+            loops.setdefault(self._asked[0].answer.get_loop(), [])
         for loop, told in loops.items():
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(self._resolve, loop, told)

@@ -501,7 +501,7 @@ async def answering(server: Server, log: Path) -> None:
         if started >= len(workers_of(server)):
             return
         await asyncio.sleep(0.05)
-    raise RuntimeError(f"the server did not start: {log.read_text()[-3000:]}")  # noqa: ASYNC240
+    raise RuntimeError(f"the server did not start: {log.read_text()[-3000:]}")  # noqa: ASYNC240 - nothing else runs
 
 
 def gathered(port: int, folder: Path, wishes: Wishes) -> Crowd:

@@ -9,12 +9,12 @@ import hashlib
 import logging
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 from itsdangerous import BadSignature, Signer
 
@@ -31,6 +31,7 @@ LIFETIME = timedelta(minutes=5)
 TIMEOUT = timedelta(minutes=2)
 """How long the browser waits for a touch."""
 
+T = TypeVar("T")
 Purpose = Literal["bind", "logon", "prove"]
 log = logging.getLogger("keystead.ceremonies")
 
@@ -154,17 +155,18 @@ async def finish_prove(request: Request, form: Mapping[str, str], who: SignedIn)
     """The key that answered, its counter and time of use put down. Failed otherwise."""
     with _counted(request, "prove"):
         key, use = await _judged(request, form, "prove", who)
-        with _recorded(key):
-            await request.state.backend.record_use(use)
+        await _recorded(request, key, request.state.backend.record_use(use))
     return key
 
 
 async def finish_logon(request: Request, form: Mapping[str, str], who: HalfSignedIn) -> Event | None:
-    """The same, and in the same step the session is full, as the event says; None if it was ended meanwhile."""
+    """The event of the logon: the use of the key and the full session are put down in the same step. Failed otherwise.
+
+    None if the session was ended meanwhile.
+    """
     with _counted(request, "logon"):
         key, use = await _judged(request, form, "logon", who)
-        with _recorded(key):
-            return await events.log_on(request, who.session, "key", key.name, use)
+        return await _recorded(request, key, events.log_on(request, who.session, "key", key.name, use))
 
 
 def relying_party(settings: Settings) -> RelyingParty:
@@ -209,14 +211,15 @@ async def _judged(
     return key, Use(key_id=used.id, sign_count=used.sign_count, at=clock.now(), ceremony=ceremony)
 
 
-@contextmanager
-def _recorded(key: SecurityKey) -> Iterator[None]:
-    """What the backend finds when the key's use is put down, in words."""
+async def _recorded(request: Request, key: SecurityKey, recording: Awaitable[T]) -> T:
+    """What comes of putting the key's use down; in words what the backend has against it."""
     try:
-        yield
+        return await recording
     except AlreadySpent:
         raise Failed(STALE) from None
     except CounterBehind:
+        if all(bound.id != key.id for bound in await request.state.backend.keys_of(key.account_id)):
+            raise Failed(NOT_YOURS) from None  # unbound at this very moment
         logs.put(log, logging.WARNING, "counter not above the stored one", account=key.account_id)
         raise Failed(CLONE, judged=True, suspect=key) from None
 

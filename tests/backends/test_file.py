@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -221,6 +222,42 @@ async def test_one_backend_can_be_asked_from_several_event_loops(backend: FileBa
 
     assert await asyncio.to_thread(elsewhere)
     assert not await backend.spend_once("elsewhere", NOW)
+
+
+async def test_writes_from_two_event_loops_at_once_are_all_answered(backend: FileBackend) -> None:
+    async def ask(where: str) -> list[bool]:
+        return [answer for n in range(50) for answer in await asyncio.gather(*(spend(f"{where} {n} {m}") for m in range(4)))]
+
+    def spend(id: str) -> Coroutine[Any, Any, bool]:
+        return backend.spend_once(id, NOW)
+
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(ask("here"), asyncio.to_thread(lambda: asyncio.run(ask("there"))))
+    assert [*answers[0], *answers[1]] == [True] * 400
+
+
+async def test_only_a_question_that_takes_long_leaves_the_event_loops_thread(backend: FileBackend) -> None:
+    def where(db: sqlite3.Connection) -> str:
+        return threading.current_thread().name
+
+    here = threading.current_thread().name
+    assert await backend._writer.ask(where) == here
+    assert await backend._writer.ask(where, long=True) == "writer of keystead.db"
+    assert await backend._writer.ask(where) == here
+
+
+async def test_a_sweep_never_holds_the_event_loop(backend: FileBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    ask = backend._writer.ask
+
+    def note(question: group_commit.Question[Any], *, long: bool = False) -> Coroutine[Any, Any, Any]:
+        asked.append(long)
+        return ask(question, long=long)
+
+    monkeypatch.setattr(backend._writer, "ask", note)
+    await backend.spend_once("over", NOW)
+    assert await backend.sweep(NOW) == 1
+    assert asked == [False, True, True, True, True]
 
 
 async def test_closing_answers_what_still_waits(backend: FileBackend) -> None:

@@ -5,7 +5,8 @@ import argon2
 import pytest
 from starlette.testclient import TestClient
 
-from backends.records import Session
+from backends.protocol import Seal
+from backends.records import Event, Session, Use
 from webapp import clock, limits
 from webapp.app import create_app
 from webapp.testing.clock import Clock
@@ -257,3 +258,27 @@ def test_an_account_that_changes_while_somebody_logs_on_is_looked_at_again(
     visitor.post("/logon/key/begin")
     assert visitor.get("/account").headers["location"].startswith("/logon?next")
     assert keystead.call(keystead.backend.sessions_of, keystead.account.id, now) == []
+
+
+def test_a_key_that_is_unbound_while_it_is_touched_is_not_taken_for_a_copy(
+    keystead: Site, monkeypatch: pytest.MonkeyPatch, stub_key: StubKey
+) -> None:
+    """The worst moment: after the answer was found right, and before the key's use is put down."""
+    visitor, record = keystead.visitor(), keystead.backend.record_logon
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    visitor.log_off()
+
+    async def record_once_unbound(token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
+        assert use
+        await keystead.backend.remove_key(session.account_id, use.key_id)
+        return await record(token_hash, session, seal, use)
+
+    monkeypatch.setattr(keystead.backend, "record_logon", record_once_unbound)
+    visitor.submit_password("zoe", keystead.password)
+    visitor.get("/logon/key")
+    visitor.begin_key()
+    answer = visitor.finish(stub_key)
+    assert answer.status_code == 422
+    assert "Not one of your keys" in answer.text
+    assert "clone suspected" not in [event.kind for event in keystead.call(keystead.backend.events_of, keystead.account.id, 9)]
