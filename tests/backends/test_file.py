@@ -1,6 +1,7 @@
 """The file backend keeps the contract; and what only a file does: shared commits, full disks, strange files, kill -9."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import sqlite3
@@ -222,6 +223,41 @@ async def test_one_backend_can_be_asked_from_several_event_loops(backend: FileBa
 
     assert await asyncio.to_thread(elsewhere)
     assert not await backend.spend_once("elsewhere", NOW)
+
+
+async def test_what_is_asked_during_a_commit_is_answered_after_it(backend: FileBackend) -> None:
+    gate = threading.Event()
+    first = asyncio.create_task(backend._writer.ask(lambda db: gate.wait(10), long=True))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(backend.spend_once("second", NOW))
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    gate.set()
+    assert all(await asyncio.wait_for(asyncio.gather(first, second), 5))
+
+
+async def test_who_waits_for_the_commit_of_an_event_loop_that_is_gone_is_answered(backend: FileBackend) -> None:
+    gate = threading.Event()
+
+    def give_up_soon() -> None:
+        with contextlib.suppress(TimeoutError):
+            asyncio.run(asyncio.wait_for(backend._writer.ask(lambda db: gate.wait(10), long=True), 0.05))
+
+    await asyncio.to_thread(give_up_soon)
+    waits = asyncio.create_task(backend.spend_once("waits", NOW))
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert await asyncio.wait_for(waits, 5)
+
+
+async def test_an_engine_in_trouble_answers_unavailable_and_goes_on(backend: FileBackend) -> None:
+    await backend.add_account(account())
+    trouble = backend._writer.ask(lambda db: db.execute("SELECT * FROM nowhere"))
+    answers = await asyncio.gather(backend.add_key(key()), trouble, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert await backend.keys_of("alice") == []
+    await backend.add_key(key())
+    assert await backend.keys_of("alice") == [key()]
 
 
 async def test_writes_from_two_event_loops_at_once_are_all_answered(backend: FileBackend) -> None:

@@ -3,6 +3,7 @@
 A ceremony has three places where it ends: the logon (`logon`), the proof by a key that is bound (`prove`), and binding (`bind`).
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import httpx2
 import pytest
 from fido2 import cbor
 from fido2.utils import websafe_decode, websafe_encode
+from itsdangerous import URLSafeSerializer
 
 from backends.records import Account, Event, Record, SecurityKey, Spent
 from webapp.testing.clock import Clock
@@ -34,6 +36,7 @@ FINISH: dict[Place, str] = {
 VERIFY = "/account/security/u2f/verify"
 CROWD = 20
 PROOF_IS_OLD = timedelta(minutes=11)
+SHA256 = {"digest_method": hashlib.sha256}
 
 _names = (f"person{number}" for number in count())
 
@@ -292,7 +295,7 @@ def test_a_challenge_is_good_for_almost_five_minutes(person: Person, place: Plac
 
 
 @everywhere
-@pytest.mark.parametrize("token", ["", "x", "é", "gone", "other", "cut", "bent"])
+@pytest.mark.parametrize("token", ["", "x", "é", "gone", "other", "cut", "bent", "older"])
 def test_a_ceremony_that_is_not_ours_is_refused(site: Site, person: Person, place: Place, token: str) -> None:
     visitor = person.at(place)
     fields = visitor.answer(finish_of(person, place))
@@ -301,6 +304,7 @@ def test_a_ceremony_that_is_not_ours_is_refused(site: Site, person: Person, plac
     fields["ceremony"] = {
         "other": cookie,
         "cut": real[:-4],
+        "older": URLSafeSerializer([*site.settings.secret_keys], salt="keystead.ceremony", signer_kwargs=SHA256).dumps(["a", 1]),
         "bent": real[:10] + ("A" if real[10] != "A" else "B") + real[11:],
     }.get(token, token)
     if token == "gone":

@@ -1,5 +1,6 @@
+import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import argon2
 import pytest
@@ -7,7 +8,7 @@ from starlette.testclient import TestClient
 
 from backends.protocol import Seal
 from backends.records import Event, Session, Use
-from webapp import clock, limits
+from webapp import clock, limits, sessions
 from webapp.app import create_app
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site
@@ -282,3 +283,39 @@ def test_a_key_that_is_unbound_while_it_is_touched_is_not_taken_for_a_copy(
     assert answer.status_code == 422
     assert "Not one of your keys" in answer.text
     assert "clone suspected" not in [event.kind for event in keystead.call(keystead.backend.events_of, keystead.account.id, 9)]
+
+
+def test_a_session_that_ends_while_it_is_seen_is_over(
+    keystead: Site, keystead_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor, record = keystead.visitor(), keystead.backend.record_seen
+    visitor.log_on("zoe", keystead.password)
+    keystead_clock.move(2 * sessions.SEEN_EVERY)
+
+    async def record_once_ended(token_hash: bytes, at: datetime, expires_at: datetime) -> bool:
+        await keystead.backend.remove_sessions_of(keystead.account.id)
+        return await record(token_hash, at, expires_at)
+
+    monkeypatch.setattr(keystead.backend, "record_seen", record_once_ended)
+    assert visitor.get("/account").headers["location"].startswith("/logon?next")
+
+
+def test_who_owes_the_key_is_out_when_the_account_is_frozen(keystead: Site, stub_key: StubKey) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    visitor.log_off()
+    visitor.submit_password("zoe", keystead.password)
+    assert visitor.get("/logon/key").status_code == 200
+    frozen = replace(keystead.account, frozen_at=clock.now())
+    assert keystead.call(keystead.backend.record_account, keystead.account, frozen)
+    assert visitor.get("/logon/key").headers["location"].startswith("/logon?next")
+
+
+def test_a_logon_is_logged_once_it_has_happened(keystead: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "keystead.events")
+    visitor = keystead.visitor()
+    visitor.submit_password("zoe", "not the password")
+    assert "logged on" not in caplog.messages
+    visitor.log_on("zoe", keystead.password)
+    assert caplog.messages.count("logged on") == 1

@@ -88,6 +88,15 @@ def test_every_answer_carries_the_headers_that_keep_a_page_to_itself(keystead: S
         assert ("no-store" in headers["cache-control"]) is not path.startswith("/static")
 
 
+def test_pages_and_files_travel_compressed_and_panels_as_they_are(keystead: Site, keystead_visitor: Visitor) -> None:
+    keystead_visitor.log_on("zoe", keystead.password)
+    smaller = [keystead_visitor.client.get(path).headers.get("content-encoding") for path in ("/account", "/static/app.css")]
+    assert smaller == ["gzip", "gzip"]
+    panel = keystead.visitor(htmx=True)
+    panel.log_on("zoe", keystead.password)
+    assert "content-encoding" not in panel.send_code().headers
+
+
 def test_over_https_the_cookie_is_bound_to_the_host_and_hsts_is_sent(tmp_path_factory: pytest.TempPathFactory) -> None:
     with running(tmp_path_factory.mktemp("site"), public_url="https://keys.example.com") as site:
         answer = site.visitor().submit_password("zoe", site.password)

@@ -60,3 +60,9 @@ def test_ipv6_is_counted_by_its_64_and_mapped_ipv4_as_ipv4() -> None:
     assert limits.neighbourhood("::ffff:192.0.2.1") == "192.0.2.1"
     assert limits.neighbourhood("192.0.2.1") == "192.0.2.1"
     assert limits.neighbourhood("not an address") == "not an address"
+
+
+def test_a_monstrous_claim_of_an_address_is_none_and_is_not_remembered() -> None:
+    before = limits._parsed.cache_info()
+    assert limits.neighbourhood("f" * 10_000) == "f" * 10_000
+    assert limits._parsed.cache_info() == before
