@@ -21,7 +21,9 @@ from pathlib import Path
 
 SECANTUS = """
 import json, os, signal, sys, threading
-from secantus import SecantusDBServer
+from secantus import SecantusDBServer, transactions
+assert transactions._RETRYABLE_RECORD_MAX == 10_000
+transactions._RETRYABLE_RECORD_MAX = 500  # it goes through all that it remembers at each write
 server = SecantusDBServer(**json.loads(sys.argv[1]))
 server.start()
 over, parent = threading.Event(), os.getppid()
