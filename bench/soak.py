@@ -55,9 +55,9 @@ SECRET = secrets.token_urlsafe(32)
 U2F = "/account/security/u2f"
 
 WARM_UP = {"file": 30, "mongo": 90}
-"""Seconds of walks before the first minute: every worker has met every page. On MongoDB most have also walked once by then,
-so that there are nearly as many buckets of attempts as there will be: each findAndModify of SecantusDB, the server of the tests, reads
-its whole collection, by `_id` too (2 ms among 100 documents, 9 ms among 1,000, 22 ms among 3,000)."""
+"""Seconds of walks before the first minute: every worker has met every page. On MongoDB most have also walked once by then, so
+that there are nearly as many buckets of attempts as there will be: each findAndModify of SecantusDB, the server of the tests,
+reads its whole collection, by `_id` too (2 ms among 100 documents, 9 ms among 1,000, 22 ms among 3,000)."""
 STORM = 10
 """Seconds of wrong passwords before that. A worker checks as many at once as there are cores, each in memory that it keeps:
 among few people it may take long until two of them come to the same worker at the same time."""
