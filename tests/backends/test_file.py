@@ -260,6 +260,20 @@ async def test_an_engine_in_trouble_answers_unavailable_and_goes_on(backend: Fil
     assert await backend.keys_of("alice") == [key()]
 
 
+class Stuck(sqlite3.Connection):
+    def close(self) -> None:
+        super().close()
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_a_connection_that_cannot_even_be_closed_keeps_nobody_waiting(backend: FileBackend) -> None:
+    writer = backend._writer
+    writer._db = sqlite3.connect(writer._path, isolation_level=None, check_same_thread=False, factory=Stuck)
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(writer.ask(lambda db: db.execute("ROLLBACK"), long=True), 5)
+    assert await asyncio.wait_for(backend.spend_once("after it", NOW), 5)
+
+
 async def test_writes_from_two_event_loops_at_once_are_all_answered(backend: FileBackend) -> None:
     async def ask(where: str) -> list[bool]:
         return [answer for n in range(50) for answer in await asyncio.gather(*(spend(f"{where} {n} {m}") for m in range(4)))]

@@ -8,6 +8,8 @@ import pytest
 from tests import mongo_server
 from webapp.testing import fixtures
 from webapp.testing.site import Site, running
+from webapp.testing.stub_key import StubKey
+from webapp.testing.visitor import Visitor
 
 ON_BOTH = ("test_binding", "test_logon", "test_lockout")
 """The flow itself, which runs on the file backend and on MongoDB alike."""
@@ -40,3 +42,14 @@ def keystead(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     else:
         with running(tmp_path, backend=mongo_server.database(request.getfixturevalue("mongodb"))) as site:
             yield site
+
+
+@pytest.fixture
+def half_signed_in(keystead: Site, stub_key: StubKey) -> Visitor:
+    """Zoe, who has bound `stub_key` and given her password: she owes the key."""
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    visitor.bind(stub_key)
+    visitor.log_off()
+    visitor.submit_password("zoe", keystead.password)
+    return visitor

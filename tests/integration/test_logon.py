@@ -100,15 +100,12 @@ def test_logging_off_ends_the_session_and_takes_the_cookie_away(keystead: Site, 
     assert keystead_visitor.get("/account").headers["location"].startswith("/logon")
 
 
-def test_every_step_up_makes_a_new_token_and_the_old_one_is_worth_nothing(keystead: Site, stub_key: StubKey) -> None:
-    visitor = keystead.visitor()
-    visitor.log_on("zoe", keystead.password)
-    visitor.bind(stub_key)
-    visitor.log_off()
-    visitor.submit_password("zoe", keystead.password)
-    half = dict(visitor.client.cookies)
-    visitor.log_on_with(stub_key)
-    assert dict(visitor.client.cookies) != half
+def test_every_step_up_makes_a_new_token_and_the_old_one_is_worth_nothing(
+    keystead: Site, half_signed_in: Visitor, stub_key: StubKey
+) -> None:
+    half = dict(half_signed_in.client.cookies)
+    half_signed_in.log_on_with(stub_key)
+    assert dict(half_signed_in.client.cookies) != half
     thief = keystead.visitor()
     thief.client.cookies.update(half)
     assert thief.get("/account").headers["location"].startswith("/logon")
@@ -148,16 +145,9 @@ def test_a_session_ends_when_it_is_idle_and_at_last_in_any_case(keystead: Site, 
     assert visitor.get("/account").status_code == 303
 
 
-def test_the_key_is_owed_for_ten_minutes_and_then_the_password_again(
-    keystead: Site, keystead_clock: Clock, stub_key: StubKey
-) -> None:
-    visitor = keystead.visitor()
-    visitor.log_on("zoe", keystead.password)
-    visitor.bind(stub_key)
-    visitor.log_off()
-    visitor.submit_password("zoe", keystead.password)
+def test_the_key_is_owed_for_ten_minutes_and_then_the_password_again(keystead_clock: Clock, half_signed_in: Visitor) -> None:
     keystead_clock.move(timedelta(minutes=10))
-    assert visitor.get("/logon/key").headers["location"].startswith("/logon")
+    assert half_signed_in.get("/logon/key").headers["location"].startswith("/logon")
 
 
 def test_the_signing_keys_rotate_without_logging_anyone_off(keystead: Site) -> None:
@@ -262,13 +252,10 @@ def test_an_account_that_changes_while_somebody_logs_on_is_looked_at_again(
 
 
 def test_a_key_that_is_unbound_while_it_is_touched_is_not_taken_for_a_copy(
-    keystead: Site, monkeypatch: pytest.MonkeyPatch, stub_key: StubKey
+    keystead: Site, monkeypatch: pytest.MonkeyPatch, half_signed_in: Visitor, stub_key: StubKey
 ) -> None:
     """The worst moment: after the answer was found right, and before the key's use is put down."""
-    visitor, record = keystead.visitor(), keystead.backend.record_logon
-    visitor.log_on("zoe", keystead.password)
-    visitor.bind(stub_key)
-    visitor.log_off()
+    record = keystead.backend.record_logon
 
     async def record_once_unbound(token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
         assert use
@@ -276,10 +263,9 @@ def test_a_key_that_is_unbound_while_it_is_touched_is_not_taken_for_a_copy(
         return await record(token_hash, session, seal, use)
 
     monkeypatch.setattr(keystead.backend, "record_logon", record_once_unbound)
-    visitor.submit_password("zoe", keystead.password)
-    visitor.get("/logon/key")
-    visitor.begin_key()
-    answer = visitor.finish(stub_key)
+    half_signed_in.get("/logon/key")
+    half_signed_in.begin_key()
+    answer = half_signed_in.finish(stub_key)
     assert answer.status_code == 422
     assert "Not one of your keys" in answer.text
     assert "clone suspected" not in [event.kind for event in keystead.call(keystead.backend.events_of, keystead.account.id, 9)]
@@ -300,16 +286,11 @@ def test_a_session_that_ends_while_it_is_seen_is_over(
     assert visitor.get("/account").headers["location"].startswith("/logon?next")
 
 
-def test_who_owes_the_key_is_out_when_the_account_is_frozen(keystead: Site, stub_key: StubKey) -> None:
-    visitor = keystead.visitor()
-    visitor.log_on("zoe", keystead.password)
-    visitor.bind(stub_key)
-    visitor.log_off()
-    visitor.submit_password("zoe", keystead.password)
-    assert visitor.get("/logon/key").status_code == 200
+def test_who_owes_the_key_is_out_when_the_account_is_frozen(keystead: Site, half_signed_in: Visitor) -> None:
+    assert half_signed_in.get("/logon/key").status_code == 200
     frozen = replace(keystead.account, frozen_at=clock.now())
     assert keystead.call(keystead.backend.record_account, keystead.account, frozen)
-    assert visitor.get("/logon/key").headers["location"].startswith("/logon?next")
+    assert half_signed_in.get("/logon/key").headers["location"].startswith("/logon?next")
 
 
 def test_a_logon_is_logged_once_it_has_happened(keystead: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -42,25 +42,15 @@ def test_a_phone_is_told_that_the_key_is_used_on_a_pc_unless_the_deployer_allows
             assert ("/logon/key/begin" not in page) is told
 
 
-def test_a_phone_that_says_so_is_still_let_in_with_the_key(keystead: Site, stub_key: StubKey) -> None:
-    visitor = keystead.visitor()
-    visitor.log_on("zoe", keystead.password)
-    visitor.bind(stub_key)
-    visitor.log_off()
-    visitor.submit_password("zoe", keystead.password)
-    visitor.get("/logon/key")
-    visitor.client.headers["user-agent"] = PHONE
-    visitor.log_on_with(stub_key)
+def test_a_phone_that_says_so_is_still_let_in_with_the_key(half_signed_in: Visitor, stub_key: StubKey) -> None:
+    half_signed_in.get("/logon/key")
+    half_signed_in.client.headers["user-agent"] = PHONE
+    half_signed_in.log_on_with(stub_key)
 
 
-def test_a_browser_that_lies_still_owes_the_key(keystead: Site, stub_key: StubKey) -> None:
-    visitor = keystead.visitor()
-    visitor.log_on("zoe", keystead.password)
-    visitor.bind(stub_key)
-    visitor.log_off()
-    visitor.submit_password("zoe", keystead.password)
+def test_a_browser_that_lies_still_owes_the_key(half_signed_in: Visitor) -> None:
     for user_agent in (*OLD.values(), PHONE, "", "\x7f"):
-        answer = visitor.client.get("/account", headers={"user-agent": user_agent})
+        answer = half_signed_in.client.get("/account", headers={"user-agent": user_agent})
         assert "zoe" not in answer.text
 
 
@@ -80,6 +70,9 @@ def test_every_answer_carries_the_headers_that_keep_a_page_to_itself(keystead: S
         headers = keystead_visitor.client.get(path).headers
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["content-security-policy"].startswith("default-src 'none'; ")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
         assert "publickey-credentials-get=(self)" in headers["permissions-policy"]
