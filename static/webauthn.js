@@ -171,5 +171,6 @@
     });
   });
 
-  fit(document);
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", function () { fit(document); });
+  else fit(document);
 })();

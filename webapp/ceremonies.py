@@ -112,11 +112,17 @@ CLONE = Failure(
     "This key was refused",
     "It may have been copied: its counter went back. Use another of your keys, and tell whoever runs this site about it.",
 )
+NOT_ASKED = Failure(
+    "not asked",
+    "Your key was not asked",
+    "A part of this page had not arrived yet, or JavaScript is switched off. Wait until the page is complete, then try again.",
+)
 UNKNOWN = Failure(
     "unknown", "That did not work", "The browser could not use the key. Take it out, insert it again, and try again."
 )
 
 _BY_NAME = {
+    "": NOT_ASKED,
     "NotAllowedError": CANCELLED,
     "AbortError": CANCELLED,
     "TimeoutError": TIMED_OUT,

@@ -1,6 +1,8 @@
-"""The two scripts of ours where something is missing: htmx that does not load, a connection that is lost, a key that is slow."""
+"""The two scripts of ours where something is missing: htmx or they do not load, a connection that is lost, a key that is slow."""
 
-from playwright.sync_api import Page, expect
+import time
+
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser import walk
 from tests.browser.conftest import Visit
@@ -40,6 +42,36 @@ def test_a_ceremony_that_came_with_the_page_waits_for_a_click(visit: Visit, site
     expect(page.get_by_role("heading", name="Touch your key now")).to_be_focused()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_contain_text("Cancelled")
+
+
+def test_a_ceremony_that_came_with_the_page_cannot_be_clicked_before_its_script_is_there(visit: Visit, site: Site) -> None:
+    visit.context.route("**/htmx-*.js*", lambda route: route.abort())
+    page, person = visit.page, walk.fresh(visit, site)
+    visit.keys.add("u2f")
+    page.goto(site.url + walk.U2F)
+    walk.prove_by_code(page, site, person)
+    held: list[Route] = []
+    visit.context.route("**/webauthn.js*", lambda route: held.append(route))
+    walk.touch_to_bind(page, "Blue")
+    ends = time.monotonic() + 15
+    while not held and time.monotonic() < ends:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(500)  # a page that did not wait for its script would be there by now
+    assert page.get_by_role("button", name="Touch my key now").count() == 0
+    held.pop().continue_()
+    touch(page)
+    expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
+
+
+def test_where_the_script_does_not_load_a_click_is_answered_by_what_is_missing(visit: Visit, site: Site) -> None:
+    visit.context.route("**/*.js*", lambda route: route.abort())
+    page, person = visit.page, walk.fresh(visit, site)
+    page.goto(site.url + walk.U2F)
+    walk.prove_by_code(page, site, person)
+    walk.touch_to_bind(page, "Blue")
+    touch(page)
+    expect(page.get_by_role("alert")).to_contain_text("Your key was not asked")
+    expect(page.get_by_label("Name of this key")).to_have_value("Blue")
 
 
 def test_a_lost_connection_is_said_beside_the_button_and_the_button_works_again(visit: Visit, site: Site) -> None:
