@@ -21,7 +21,7 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, ReadPre
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, ConfigurationError, DuplicateKeyError, InvalidURI, OperationFailure, PyMongoError
 
 from backends.kinds import ACCOUNTS, CODES, EVENTS, KEYS, KINDS, RECOVERY_CODES, SESSIONS, Codec, Form, Kind, R, kind_of
 from backends.protocol import AlreadySpent, CounterBehind, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
@@ -292,8 +292,7 @@ class MongoBackend:
 
     @_asked
     async def remove_sessions_of(self, account_id: str, keep: str | None = None) -> int:
-        removed = await self._db.sessions.delete_many({"account_id": account_id, "_id": {"$ne": keep}})
-        return removed.deleted_count
+        return await self._delete_all("sessions", {"account_id": account_id, "_id": {"$ne": keep}})
 
     # what works once
 
@@ -384,8 +383,7 @@ class MongoBackend:
     @_asked
     async def sweep(self, now: datetime) -> int:
         ends = {"codes": "expires_at", "sessions": "expires_at", "spent": "expires_at", "attempts": "resets_at"}
-        swept = [await self._db[name].delete_many({end: {"$lte": now}}) for name, end in ends.items()]
-        return sum(each.deleted_count for each in swept)
+        return sum([await self._delete_all(name, {end: {"$lte": now}}) for name, end in ends.items()])
 
     async def dump(self) -> AsyncIterator[Record]:
         for kind in KINDS:
@@ -419,7 +417,7 @@ class MongoBackend:
         await self._put("keystead", {"_id": "load", "mark": mark})
         with pymongo.timeout(LOADING.total_seconds()):
             for kind in KINDS:
-                await self._db[kind.name].delete_many({})
+                await self._delete_all(kind.name, {})
         return mark
 
     @_asked
@@ -471,6 +469,19 @@ class MongoBackend:
     async def _did_delete(self, name: str, there: Document) -> bool:
         deleted = await self._db[name].delete_one(there)
         return deleted.deleted_count == 1
+
+    async def _delete_all(self, name: str, there: Document) -> int:
+        """How many there were. The driver asks a second time by itself only for what changes one document.
+
+        If only the answer was lost, the second count misses what the first try deleted.
+        """
+        try:
+            deleted = await self._db[name].delete_many(there)
+        except AutoReconnect as error:
+            if error.timeout:
+                raise
+            deleted = await self._db[name].delete_many(there)
+        return deleted.deleted_count
 
     async def _holds(self, names: Iterable[str]) -> bool:
         return any([await self._db[name].find_one({}, {"_id": 1}) is not None for name in names])

@@ -90,7 +90,8 @@ class MongoServer:
             return [mongod, "--bind_ip", "127.0.0.1", "--port", str(self.port), "--dbpath", str(data)]
         # sync_on_commit: without it a killed SecantusDB loses what it acknowledged. Its own command drops ttl_sweep_seconds.
         options = {"host": "127.0.0.1", "port": self.port, "storage_path": str(data), "sync_on_commit": True}
-        options |= {"ttl_sweep_seconds": 1, "cache_size": "256M"}
+        # client_idle_timeout_s: mongod hangs up on nobody.
+        options |= {"ttl_sweep_seconds": 1, "cache_size": "256M", "client_idle_timeout_s": 86_400}
         return [sys.executable, "-W", "ignore", "-c", SECANTUS, json.dumps(options)]
 
 

@@ -7,18 +7,20 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pymongo
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient, MongoClient
+from pymongo.asynchronous.collection import AsyncCollection
 
 from backends import mongo, open_backend
 from backends.mongo import MongoBackend
 from backends.protocol import KeyTaken, NotOurs, Unavailable
 from backends.records import Record
-from backends.specimens import MINUTE, NOW, account, all_of, fill, given, key, sealed
+from backends.specimens import MINUTE, NOW, account, all_of, code, fill, given, key, sealed, session
 from tests import mongo_server
 from tests.mongo_server import MongoServer
 
@@ -285,16 +287,20 @@ async def test_an_outage_is_unavailable_soon_and_the_same_backend_recovers(own_s
     await backend.close()
 
 
-class Tar:
-    """A way to the server on which, from some moment, nothing moves any more: neither an answer nor an end."""
+class Line:
+    """A way to the server. Nothing moves on it, neither an answer nor an end, while `moves` is not set.
+
+    `drops`: the next command of this name does not get through; its connection is gone.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self.drops = ""
         self.moves = asyncio.Event()
         self.moves.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "Tar":
+    async def __aenter__(self) -> "Line":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -313,6 +319,9 @@ class Tar:
         try:
             while data := await reader.read(65536):
                 await self.moves.wait()
+                if self.drops and b"\2" + self.drops.encode() + b"\0" in data:  # a field of text, in BSON
+                    self.drops = ""
+                    return
                 writer.write(data)
                 await writer.drain()
         finally:
@@ -320,18 +329,18 @@ class Tar:
 
 
 async def test_a_server_that_stalls_is_a_time_out_and_no_hang(own_server: MongoServer) -> None:
-    async with Tar(own_server.port) as tar:
+    async with Line(own_server.port) as line:
         backend = await MongoBackend.open(
-            mongo_server.database(f"mongodb://127.0.0.1:{tar.port}/", "directConnection=true&timeoutMS=600")
+            mongo_server.database(f"mongodb://127.0.0.1:{line.port}/", "directConnection=true&timeoutMS=600")
         )
         await backend.add_account(account())
-        tar.moves.clear()
+        line.moves.clear()
         for question in (backend.account("alice"), backend.add_key(key()), backend.ready()):
             began = time.monotonic()
             with pytest.raises(Unavailable):
                 await question
             assert time.monotonic() - began < 10
-        tar.moves.set()
+        line.moves.set()
         end = time.monotonic() + 15
         found = None
         while found is None and time.monotonic() < end:
@@ -340,4 +349,52 @@ async def test_a_server_that_stalls_is_a_time_out_and_no_hang(own_server: MongoS
             except Unavailable:
                 continue
         assert found == account()
+        await backend.close()
+
+
+QUESTIONS: list[tuple[str, Callable[[MongoBackend], Awaitable[object]], object]] = [
+    ("find", lambda backend: backend.account("alice"), account()),
+    ("insert", lambda backend: backend.spend_once("a", NOW + MINUTE), True),
+    ("update", lambda backend: backend.record_account(account(), account(email="new@example.com")), True),
+    ("findAndModify", lambda backend: backend.spend_try("alice", "bind", NOW), code(tries_left=4)),
+    ("delete", lambda backend: backend.remove_session("alice", "a"), True),
+    ("delete", lambda backend: backend.remove_sessions_of("alice", keep="b"), 1),
+    ("delete", lambda backend: backend.sweep(NOW + 10 * MINUTE), 3),
+]
+"""A command, what asks it of the server, and the answer. The last two are none that the driver asks again by itself."""
+
+
+@pytest.mark.parametrize(("command", "ask", "answer"), QUESTIONS)
+async def test_a_connection_that_is_gone_is_not_noticed(
+    server_address: str, backend_url: str, command: str, ask: Callable[[MongoBackend], Awaitable[object]], answer: object
+) -> None:
+    async with Line(urlsplit(server_address).port or 0) as line:
+        way = backend_url.replace(server_address, f"mongodb://127.0.0.1:{line.port}/")
+        backend = await MongoBackend.open(f"{way}?directConnection=true")
+        await backend.add_account(account())
+        await backend.put_code(code())
+        for id in ("a", "b"):
+            await backend.put_session(session(id))
+        line.drops = command
+        assert await ask(backend) == answer
+        assert line.drops == ""
+        await backend.close()
+
+
+async def test_what_took_too_long_is_not_asked_again(own_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    delete_many = AsyncCollection.delete_many
+
+    def counted(collection: mongo.Collection, there: object) -> Awaitable[object]:
+        asked.append(there)
+        return delete_many(collection, there)
+
+    monkeypatch.setattr(AsyncCollection, "delete_many", counted)
+    async with Line(own_server.port) as line:
+        backend = await MongoBackend.open(f"mongodb://127.0.0.1:{line.port}/?directConnection=true&timeoutMS=600")
+        line.moves.clear()
+        with pytest.raises(Unavailable):
+            await backend.remove_sessions_of("alice")
+        assert len(asked) == 1
+        line.moves.set()
         await backend.close()
