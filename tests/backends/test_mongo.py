@@ -385,7 +385,7 @@ async def test_what_took_too_long_is_not_asked_again(own_server: MongoServer, mo
     asked: list[object] = []
     delete_many = AsyncCollection.delete_many
 
-    def counted(collection: mongo.Collection, there: object) -> Awaitable[object]:
+    def counted(collection: mongo.Collection, there: mongo.Document) -> Awaitable[object]:
         asked.append(there)
         return delete_many(collection, there)
 
