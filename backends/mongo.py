@@ -417,7 +417,7 @@ class MongoBackend:
         await self._put("keystead", {"_id": "load", "mark": mark})
         with pymongo.timeout(LOADING.total_seconds()):
             for kind in KINDS:
-                await self._delete_all(kind.name, {})
+                await self._db[kind.name].delete_many({})
         return mark
 
     @_asked
