@@ -6,15 +6,14 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser import walk
 from tests.browser.conftest import Visit
-from tests.browser.live_site import Site
+from tests.browser.live_site import Person, Site
+
+HTMX = "**/htmx-*.js*"
 
 
 def test_without_htmx_the_same_forms_bind_a_key_and_log_on_with_it(visit: Visit, site: Site) -> None:
-    visit.context.route("**/htmx-*.js*", lambda route: route.abort())
-    page, person = visit.page, walk.fresh(visit, site)
     visit.keys.add("u2f")
-    page.goto(site.url + walk.U2F)
-    walk.prove_by_code(page, site, person)
+    page, person = at_binding_without(visit, site, HTMX)
     walk.touch_to_bind(page, "Blue")
     touch(page)
     expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
@@ -27,11 +26,8 @@ def test_without_htmx_the_same_forms_bind_a_key_and_log_on_with_it(visit: Visit,
 
 
 def test_a_ceremony_that_came_with_the_page_waits_for_a_click(visit: Visit, site: Site) -> None:
-    visit.context.route("**/htmx-*.js*", lambda route: route.abort())
     visit.hold_touches()
-    page, person = visit.page, walk.fresh(visit, site)
-    page.goto(site.url + walk.U2F)
-    walk.prove_by_code(page, site, person)
+    page, _ = at_binding_without(visit, site, HTMX)
     walk.touch_to_bind(page, "Blue")
     expect(page.get_by_role("button", name="Touch my key now")).to_be_enabled()
     assert page.evaluate("() => typeof window.__touch") == "undefined"  # nothing was asked
@@ -45,11 +41,8 @@ def test_a_ceremony_that_came_with_the_page_waits_for_a_click(visit: Visit, site
 
 
 def test_a_ceremony_that_came_with_the_page_cannot_be_clicked_before_its_script_is_there(visit: Visit, site: Site) -> None:
-    visit.context.route("**/htmx-*.js*", lambda route: route.abort())
-    page, person = visit.page, walk.fresh(visit, site)
     visit.keys.add("u2f")
-    page.goto(site.url + walk.U2F)
-    walk.prove_by_code(page, site, person)
+    page, _ = at_binding_without(visit, site, HTMX)
     held: list[Route] = []
     visit.context.route("**/webauthn.js*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright puts an attribute on it
     walk.touch_to_bind(page, "Blue")
@@ -64,14 +57,20 @@ def test_a_ceremony_that_came_with_the_page_cannot_be_clicked_before_its_script_
 
 
 def test_where_the_script_does_not_load_a_click_is_answered_by_what_is_missing(visit: Visit, site: Site) -> None:
-    visit.context.route("**/*.js*", lambda route: route.abort())
-    page, person = visit.page, walk.fresh(visit, site)
-    page.goto(site.url + walk.U2F)
-    walk.prove_by_code(page, site, person)
+    page, _ = at_binding_without(visit, site, "**/*.js*")
     walk.touch_to_bind(page, "Blue")
     touch(page)
     expect(page.get_by_role("alert")).to_contain_text("Your key was not asked")
     expect(page.get_by_label("Name of this key")).to_have_value("Blue")
+
+
+def test_a_browser_that_cannot_use_keys_is_told_on_a_page_that_came_with_a_ceremony(visit: Visit, site: Site) -> None:
+    visit.context.add_init_script("delete window.PublicKeyCredential")
+    page, _ = at_binding_without(visit, site, "**/*.js*")
+    visit.context.unroute("**/*.js*")
+    walk.touch_to_bind(page, "Blue")
+    expect(page.get_by_role("button", name="Touch my key now")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="This browser cannot use security keys")).to_be_visible()
 
 
 def test_a_lost_connection_is_said_beside_the_button_and_the_button_works_again(visit: Visit, site: Site) -> None:
@@ -90,6 +89,15 @@ def test_a_lost_connection_is_said_beside_the_button_and_the_button_works_again(
     page.evaluate("() => { window.fetch = window.__fetch; }")
     page.get_by_role("button", name="Bind this key").click()
     expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
+
+
+def at_binding_without(visit: Visit, site: Site, scripts: str) -> tuple[Page, Person]:
+    """Somebody who is about to bind, and in whose browser these scripts never arrive."""
+    visit.context.route(scripts, lambda route: route.abort())
+    page, person = visit.page, walk.fresh(visit, site)
+    page.goto(site.url + walk.U2F)
+    walk.prove_by_code(page, site, person)
+    return page, person
 
 
 def touch(page: Page) -> None:

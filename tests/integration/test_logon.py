@@ -209,13 +209,10 @@ def test_a_hash_of_weaker_parameters_is_made_anew_at_the_next_logon(keystead: Si
     keystead_visitor.log_on("zoe", keystead.password)
 
 
-def test_thirty_refused_answers_at_the_key_step_are_too_often_from_that_address_only(keystead: Site, stub_key: StubKey) -> None:
-    visitor = keystead.visitor()
-    visitor.log_on("zoe", keystead.password)
-    visitor.bind(stub_key)
-    visitor.log_off()
-    visitor.log_on("zoe", keystead.password)
-    statuses = [visitor.post("/logon/key/finish", {"credential": "{}", "ceremony": "x"}).status_code for _ in range(31)]
+def test_thirty_refused_answers_at_the_key_step_are_too_often_from_that_address_only(
+    keystead: Site, half_signed_in: Visitor, stub_key: StubKey
+) -> None:
+    statuses = [half_signed_in.post("/logon/key/finish", {"credential": "{}", "ceremony": "x"}).status_code for _ in range(31)]
     assert statuses == [422] * 30 + [429]
     keystead.visitor(address="198.51.100.1").log_on("zoe", keystead.password, stub_key)
 
