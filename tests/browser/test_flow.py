@@ -231,6 +231,7 @@ def test_with_scripts_off_everything_up_to_the_ceremony_works(new_visit: NewVisi
     page.get_by_role("button", name="Submit for verification").click()
     page.get_by_label("Name of this key").fill("Blue")
     page.get_by_role("button", name="Bind this key").click()
+    expect(page.get_by_role("button", name="Touch my key now")).to_be_visible()
     assert "JavaScript is switched off" in page.content()  # Playwright's browsers do not render <noscript>
     expect(page.locator("form[data-ceremony=create] input[name=ceremony]")).to_have_count(1)
     page.goto(f"{site.url}/account")
