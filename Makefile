@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: demo test check format bench pins clean
+.PHONY: demo test quick check mutants format bench pins clean
 
 # Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.
 demo: $(VENV)/demo
@@ -20,6 +20,14 @@ test: check
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# What needs neither a browser nor a server: units and operations, in a few seconds.
+quick: $(VENV)/test
+	$(BIN)/python -m pytest -q tests/unit tests/accounts tests/web
+
+# Each answer of docs/security.md taken away in turn: the tests that it names must notice. Takes a quarter of an hour.
+mutants: $(VENV)/test
+	$(BIN)/python -m tests.proofs.mutants --jobs 2
 
 # Style, types, and which room may import which.
 check: $(VENV)/test

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any, cast
 
-from backends.protocol import Backend, NotOurs
+from backends.protocol import Backend, IncompatibleStore
 
 GROUP = "keystead.backends"
 BUILT_IN = {
@@ -41,4 +41,4 @@ def _factory(url: str) -> Any:
     if found := entry_points(group=GROUP, name=scheme):
         return next(iter(found)).load()
     known = sorted({*BUILT_IN, *entry_points(group=GROUP).names})
-    raise NotOurs(f"No backend is installed for {scheme}: addresses. Installed: {', '.join(known)}.")
+    raise IncompatibleStore(f"No backend is installed for {scheme}: addresses. Installed: {', '.join(known)}.")

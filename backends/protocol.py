@@ -1,37 +1,24 @@
-"""What Keystead asks of a backend: the specification that every backend keeps, and `backends/contract.py` tests.
+"""What Keystead asks of a backend: the specification that every backend keeps, and `backends/contract` tests.
 
-Questions of the domain, not of a key/value store. Whatever two requests could race on is one question with one
-answer, and the first word of a question is its promise:
+An account is one record, and whatever changes it is one commit: compare-and-set on its version, all or nothing, its events with
+it. Acknowledged means durable: when a writing query has returned, a crash of any process loses nothing of it. When one raises
+Unavailable, it has done all of it or nothing; which of the two may be unknown.
 
-    x()       one record, or None                  take_     deletes and tells, in one step; the second caller gets nothing
-    xs_of()   a list, oldest first                 spend_    uses up one allowance, in one step
-    add_      inserts; …Taken if it exists         record_   compare-and-set; False: somebody was first, nothing changed
-    put_      replaces what was there              remove_   deletes; ownership is part of the question
-
-Acknowledged means durable: when a writing question has answered, a crash of any process loses nothing of it.
-Time is an argument (`now`, `at`): aware UTC, cut to milliseconds. Something is expired once `expires_at <= now` (or `at`),
-whether or not it has been swept. What is of the same millisecond comes by its id. Several processes may ask at the same
-time. Text may be any Unicode without NUL, also 10,000 characters of it; ids of keys are 1 to 1,023 bytes. A backend never
-judges: it holds no rule of the flow.
+Time is an argument (`now`): aware UTC, cut to milliseconds. Something is expired once `expires_at <= now`. Several processes may
+use the same backend at the same time. Text may be any Unicode without NUL, also 10,000 characters of it; a username or address
+has at most `MAX_NAME` characters; ids of keys are 1 to 1,023 bytes, and any of them may be incompressible. A backend never
+decides: it holds no rule of the flow.
 """
 
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from backends.records import (
-    Account,
-    Attempts,
-    Bearer,
-    Event,
-    Record,
-    RecoveryCode,
-    SecurityKey,
-    Session,
-    Use,
-    VerificationCode,
-)
+from backends.records import Account, Attempts, Event, Record
+
+MAX_NAME = 320
+"""Characters of a username or an e-mail address (RFC 5321: 64 before the @, 255 behind it)."""
 
 
 class UsernameTaken(Exception):
@@ -42,19 +29,11 @@ class KeyTaken(Exception):
     """This credential id is bound already, to this account or to any other."""
 
 
-class AlreadySpent(Exception):
-    """What works once has been used before."""
-
-
-class CounterBehind(Exception):
-    """The counter of a key is not above the stored one: somebody may have copied the key."""
-
-
 class Unavailable(Exception):
-    """The backend cannot answer now (no server, full disk, read-only file). Nothing was half done; ask again later."""
+    """The backend cannot answer now (no server, full disk, read-only file)."""
 
 
-class NotOurs(Exception):
+class IncompatibleStore(Exception):
     """What the address names is not a Keystead backend that this version can serve; the text says what to do."""
 
 
@@ -62,118 +41,51 @@ class NotEmpty(Exception):
     """Records can be loaded into an empty backend only."""
 
 
-Seal = Callable[[Event | None], Event]
-"""Given the account's newest event (None: there is none), the next one: `seq` one higher, and its `mac`."""
+def fold(name: str) -> str:
+    """The form in which two usernames, or two addresses, are the same: compatibility-normalised, without case.
 
-
-def fold(username: str) -> str:
-    """The form in which two usernames are the same name: compatibility-normalised, without case."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+    Normalising takes time that grows with the square of a text's length: ValueError beyond MAX_NAME.
+    """
+    if len(name) > MAX_NAME:
+        raise ValueError("a name is longer than MAX_NAME")
+    if name.isascii():
+        return name.casefold()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 class Backend(Protocol):
     """Where records live."""
 
-    # accounts
-
-    async def add_account(self, account: Account) -> None:
-        """Insert; UsernameTaken if `fold(username)` exists."""
+    async def add(self, account: Account, events: Sequence[Event] = ()) -> None:
+        """Insert with its first events; UsernameTaken if `fold(username)` or the id exists, KeyTaken if a credential id does."""
 
     async def account(self, account_id: str) -> Account | None: ...
 
-    async def account_named(self, username: str) -> Account | None:
-        """The account whose `fold(username)` is the same."""
+    async def account_named(self, name: str) -> Account | None:
+        """The account with this username (`fold` says which spellings are one), else the only one with this e-mail address.
 
-    def accounts(self) -> AsyncIterator[Account]:
-        """Every account, oldest first, without holding them all in memory."""
-
-    async def record_account(self, was: Account, now: Account) -> bool:
-        """Put `now` in the place of `was` if that is still exactly what is stored. Both have the same id and username."""
-
-    # verification codes: one for each account and purpose
-
-    async def put_code(self, code: VerificationCode) -> None: ...
-
-    async def code(self, account_id: str, purpose: str, now: datetime) -> VerificationCode | None:
-        """The code that waits to be typed, also when its tries are used up; None once it is expired."""
-
-    async def spend_try(self, account_id: str, purpose: str, now: datetime) -> VerificationCode | None:
-        """Use up one try and return the code as it is then; None if it is expired, or had no try left."""
-
-    async def take_code(self, account_id: str, purpose: str, digest: bytes) -> bool:
-        """Delete the code if this is its digest: True for one caller, ever."""
-
-    async def record_sent(self, account_id: str, purpose: str, digest: bytes, at: datetime) -> bool:
-        """Set `sent_at` of the code with this digest, touching nothing else of it."""
-
-    # security keys
-
-    async def add_key(self, key: SecurityKey) -> None:
-        """Insert; KeyTaken if the credential id is bound to any account."""
-
-    async def keys_of(self, account_id: str) -> list[SecurityKey]: ...
-
-    async def record_use(self, use: Use) -> None:
-        """Spend the ceremony (AlreadySpent if it was: then nothing is changed), then store the counter and `used_at`.
-
-        CounterBehind, with the ceremony spent, unless `sign_count` is above the stored one, or both are 0 (WebAuthn L3 §7.2
-        step 22), and if there is no such key.
+        None if two accounts share the address, and for a name of more than MAX_NAME characters. Costs the same for each.
         """
 
-    async def rp_ids(self) -> list[str]:
-        """What domains keys are bound to, each once and sorted. Costs what there are of domains, however many keys there are."""
+    def accounts(self, after: str = "") -> AsyncIterator[Account]:
+        """Every account by its folded username, without holding them all in memory; those behind `fold(after)`."""
 
-    async def rename_key(self, account_id: str, key_id: bytes, name: str) -> bool:
-        """False if this account has no such key."""
+    async def commit(self, was: Account, now: Account, events: Sequence[Event] = ()) -> bool:
+        """Store `now` in the place of `was`, and append its events, if the stored version is still `was.version`.
 
-    async def remove_key(self, account_id: str, key_id: bytes) -> bool:
-        """True for the caller who removed it; False if this account has no such key."""
+        False if it is another, or if there is no such account (any more): then nothing is changed. UsernameTaken or KeyTaken if a
+        name or credential id of `now` belongs to another account: nothing is changed either. Both have the same id;
+        `now.version` is `was.version + 1`; the events follow `was.head` by `seq`. Events up to `now.checkpoint.seq` are deleted.
+        """
 
-    # sessions
+    async def remove(self, account: Account) -> bool:
+        """Delete the account and its events if the stored version is still this one; its names and keys are free again."""
 
-    async def put_session(self, session: Session) -> None: ...
+    async def events_of(self, account_id: str, limit: int, before: int | None = None) -> list[Event]:
+        """The newest `limit` events (of those whose `seq` is below `before`), by `seq` upwards; none that was deleted."""
 
-    async def session(self, token_hash: bytes, now: datetime) -> Session | None:
-        """The live session with this token."""
-
-    async def bearer(self, token_hash: bytes, now: datetime) -> Bearer | None:
-        """What `session`, `account` and `keys_of` say, in this order: for most requests. None without session or account."""
-
-    async def sessions_of(self, account_id: str, now: datetime) -> list[Session]:
-        """The account's live sessions, by `begun_at`."""
-
-    async def record_session(self, token_hash: bytes, session: Session) -> bool:
-        """Put `session` (same id) in the place of the one with this token hash; False if there is none any more."""
-
-    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
-        """`record_use`, if a key was used; then `record_session`; then, if that did it, `add_event`: the event, or None."""
-
-    async def record_seen(self, token_hash: bytes, at: datetime, expires_at: datetime) -> bool:
-        """Set `seen_at` and `expires_at` of the session with this token hash; False if there is none any more."""
-
-    async def remove_session(self, account_id: str, session_id: str) -> bool:
-        """True for the caller who removed it; False if this account has no such session."""
-
-    async def remove_sessions_of(self, account_id: str, keep: str | None = None) -> int:
-        """Remove the account's sessions except the one whose id is `keep`; how many there were."""
-
-    # what works once
-
-    async def spend_once(self, id: str, expires_at: datetime) -> bool:
-        """True for the first caller, ever (until `expires_at`, by when the caller refuses it anyway). Ceremonies and links."""
-
-    # recovery codes
-
-    async def put_recovery_codes(self, account_id: str, digests: list[bytes], at: datetime) -> None:
-        """Replace the account's set, spent ones included. An empty list leaves none."""
-
-    async def recovery_codes_of(self, account_id: str) -> list[RecoveryCode]:
-        """The account's set, in the order it was put."""
-
-    async def spend_recovery_code(self, account_id: str, digest: bytes, at: datetime) -> bool:
-        """Mark the code spent: True for one caller, ever."""
-
-    # attempts
+    async def owing(self, now: datetime, limit: int) -> list[Account]:
+        """At most `limit` accounts that have a notification with `due_at <= now`, longest due first."""
 
     async def count_attempt(self, bucket: str, now: datetime, window: timedelta, cost: int = 1) -> Attempts:
         """Add `cost` to the bucket and return its count.
@@ -186,29 +98,22 @@ class Backend(Protocol):
     async def forget_attempts(self, bucket: str) -> None:
         """Begin the bucket anew."""
 
-    # events
-
-    async def add_event(self, account_id: str, seal: Seal) -> Event:
-        """Append what `seal` makes of the account's newest event. `seal` may be called again; its last answer is stored."""
-
-    async def events_of(self, account_id: str, limit: int, before: int | None = None) -> list[Event]:
-        """The newest `limit` events (of those whose `seq` is below `before`), by `seq` upwards."""
-
-    # the whole
+    async def rp_ids(self) -> list[str]:
+        """What domains keys are bound to, each once and sorted. Costs what there are of domains, however many keys there are."""
 
     async def ready(self) -> None:
-        """Return once a question was answered by the engine itself; Unavailable otherwise."""
+        """Return once a query was answered by the engine itself; Unavailable otherwise."""
 
     async def engine_time(self) -> datetime | None:
         """What time it is where the records are; None where that is this machine, or nobody knows."""
 
-    async def sweep(self, now: datetime) -> int:
-        """Delete what is expired (codes, sessions, spent ids, attempt windows); how many records that was."""
+    async def purge(self, now: datetime) -> int:
+        """Delete attempt windows that have ended, and whatever else the backend keeps that no record needs; how many."""
 
     def dump(self) -> AsyncIterator[Record]:
-        """Every record but attempts: accounts first, then keys, recovery codes, events, sessions, codes, spent ids.
+        """Every record but attempts: accounts by id, each followed by its events by `seq`.
 
-        An account's events come together and by `seq`, its recovery codes in the order they were put.
+        Ids are ordered by their UTF-8 bytes. An event whose account is gone comes where that account would.
         """
 
     async def load(self, records: AsyncIterable[Record]) -> int:
@@ -220,3 +125,13 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Let go of files and connections. What was acknowledged stays."""
+
+
+def due_at(account: Account) -> datetime | None:
+    """When the account's next notification is due, for a backend to find it by; None if it is owed none."""
+    return min((notification.due_at for notification in account.notifications), default=None)
+
+
+def credentials(account: Account) -> dict[bytes, str]:
+    """The credential ids of the account's keys, and the domain that each is bound to."""
+    return {key.id: key.rp_id for key in account.keys}

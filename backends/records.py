@@ -1,37 +1,25 @@
-"""What Keystead remembers, as frozen records without behaviour.
+"""What Keystead remembers, as frozen records without behaviour. An account is one record: all that belongs to it is inside.
 
-Every time is an aware UTC datetime cut to milliseconds; every id and digest is opaque. A record never holds
-a secret that could be used as it stands: passwords, codes, recovery codes and session tokens are here only as hashes.
+Every time is an aware UTC datetime cut to milliseconds; every id and digest is opaque. A record never holds a secret that could
+be used as it stands: passwords, codes, recovery codes and session tokens are here only as hashes.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Stage = Literal["half", "full"]
+from msgspec import Struct
+
+Stage = Literal["password_only", "authenticated"]
 Proof = Literal["key", "code", "recovery"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """A person's record. `listed` puts the account into the preview by name; a frozen account cannot log on."""
+class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A bound credential: `id` is the credential id (1 to 1,023 bytes), `public_key` its COSE key in CBOR.
 
-    id: str
-    username: str
-    email: str
-    password_hash: str
-    created_at: datetime
-    password_at: datetime
-    listed: bool = False
-    frozen_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecurityKey:
-    """A bound credential: `id` is the credential id (1 to 1,023 bytes), `public_key` its COSE key in CBOR."""
+    A suspended key is bound, but asked for by no logon until somebody decides.
+    """
 
     id: bytes
-    account_id: str
     name: str
     public_key: bytes
     sign_count: int
@@ -41,18 +29,17 @@ class SecurityKey:
     rp_id: str
     bound_at: datetime
     used_at: datetime | None = None
+    suspended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where an account is logged on. `id` stays the same while `token_hash` changes with every step up.
 
-    A `half` session has given the password and still owes the key. `proof` says what `proven_at` rests on.
+    A `password_only` session still owes the key. `proof` says what `proven_at` rests on; `device` is the browser's random id.
     """
 
     id: str
     token_hash: bytes
-    account_id: str
     stage: Stage
     begun_at: datetime
     seen_at: datetime
@@ -61,22 +48,12 @@ class Session:
     browser: str
     proof: Proof | None = None
     proven_at: datetime | None = None
+    device: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bearer:
-    """Who shows a session's token: the session, its account, and the account's keys, oldest first."""
-
-    session: Session
-    account: Account
-    keys: list[SecurityKey]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationCode:
+class VerificationCode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A code that was sent: an account has one for each purpose. The digits follow from `salt` and a key of ours."""
 
-    account_id: str
     purpose: str
     session_id: str
     email: str
@@ -88,37 +65,91 @@ class VerificationCode:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecoveryCode:
+class RecoveryCode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One code of an account's set; `spent_at` is None until it has been used."""
 
-    account_id: str
     digest: bytes
     made_at: datetime
     spent_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Nonce(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that works once (a ceremony, a mailed link) and has been used; kept until it would have expired."""
 
     id: str
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """A key that answered this ceremony, and what its counter was then. Not kept as such: it is put down in the key."""
+class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A letter that the account is still owed: facts, from which it is composed when it is sent.
 
-    key_id: bytes
-    sign_count: int
+    `due_at` is when to send it next; whoever sends moves it ahead first, and names itself as `holder`, so that nobody else sends
+    it.
+    """
+
+    id: str
+    kind: str
+    to: str
     at: datetime
-    ceremony: Spent
+    due_at: datetime
+    address: str = ""
+    browser: str = ""
+    facts: dict[str, str] = {}
+    attempts: int = 0
+    holder: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened on an account. `seq` counts from 1 without gaps; `mac` seals it to the one before."""
+class Opening(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The account was asked to open without a key, once a wait is over, unless one of its keys is touched before."""
+
+    asked_at: datetime
+    opens_at: datetime
+
+
+class ChainLink(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event's place in the chain of an account's events: its `seq` (0: before the first) and its `mac`."""
+
+    seq: int = 0
+    mac: bytes = b""
+
+
+class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person's record and all that belongs to it; `version` counts its commits.
+
+    `listed` puts it into the preview by name; a frozen account cannot log on. `head` is the newest event, `checkpoint` the
+    newest of those that were deleted because they were old; `seal` is the MAC over both and over the account's security state.
+    `devices_at` is since when device cookies count; `notified_at` is when a notification of a kind was last owed, for kinds that
+    are bounded.
+    """
+
+    id: str
+    username: str
+    email: str
+    password_hash: str
+    created_at: datetime
+    password_at: datetime
+    listed: bool = False
+    frozen_at: datetime | None = None
+    devices_at: datetime | None = None
+    opening: Opening | None = None
+    keys: tuple[SecurityKey, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    codes: tuple[VerificationCode, ...] = ()
+    recovery_codes: tuple[RecoveryCode, ...] = ()
+    nonces: tuple[Nonce, ...] = ()
+    notifications: tuple[Notification, ...] = ()
+    notified_at: dict[str, datetime] = {}
+    head: ChainLink = ChainLink()
+    checkpoint: ChainLink = ChainLink()
+    seal: bytes = b""
+    version: int = 1
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened on an account. `seq` counts from 1 without gaps.
+
+    `state` is a digest of the account's security state after it; `mac` covers all of it and the event before.
+    """
 
     account_id: str
     seq: int
@@ -128,14 +159,14 @@ class Event:
     browser: str
     detail: str
     mac: bytes
+    state: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempts:
+class Attempts(Struct, frozen=True, kw_only=True):
     """How often a bucket was counted in its window, and when the window ends."""
 
     count: int
     resets_at: datetime
 
 
-Record = Account | SecurityKey | Session | VerificationCode | RecoveryCode | Spent | Event
+Record = Account | Event

@@ -8,12 +8,17 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from backends.protocol import NotOurs, Unavailable
+import msgspec
+
+from backends import sqlite_0_1, sqlite_schema
+from backends.protocol import IncompatibleStore, Unavailable
+from backends.sqlite_schema import Migration
 
 APPLICATION_ID = 0x4B657973  # "Keys"
 OLDEST_SQLITE = (3, 37, 0)
@@ -22,82 +27,80 @@ _BEGIN = "BEGIN IMMEDIATE"
 PATIENCE = timedelta(seconds=10)
 """How long a write waits for other processes' writes before it says Unavailable."""
 
-MIGRATIONS: tuple[tuple[str, str], ...] = (
-    (
-        "Make the tables",
-        """
-        CREATE TABLE accounts (
-            id TEXT PRIMARY KEY, username TEXT NOT NULL, email TEXT NOT NULL, password_hash TEXT NOT NULL,
-            created_at INTEGER NOT NULL, password_at INTEGER NOT NULL, listed INTEGER NOT NULL, frozen_at INTEGER,
-            folded TEXT NOT NULL UNIQUE
-        ) STRICT;
-        CREATE INDEX accounts_by_age ON accounts (created_at, id);
+_ONE_RECORD_EACH = """
+CREATE TABLE accounts (
+    id TEXT PRIMARY KEY, version INTEGER NOT NULL, folded_username TEXT NOT NULL UNIQUE, folded_email TEXT NOT NULL,
+    due_at INTEGER, document TEXT NOT NULL
+) STRICT;
 
-        CREATE TABLE keys (
-            id BLOB NOT NULL UNIQUE, account_id TEXT NOT NULL, name TEXT NOT NULL, public_key BLOB NOT NULL,
-            sign_count INTEGER NOT NULL, aaguid BLOB NOT NULL, attestation TEXT NOT NULL, transports TEXT NOT NULL,
-            rp_id TEXT NOT NULL, bound_at INTEGER NOT NULL, used_at INTEGER,
-            PRIMARY KEY (account_id, bound_at, id)
-        ) STRICT, WITHOUT ROWID;
+CREATE TABLE credentials (id BLOB PRIMARY KEY, account_id TEXT NOT NULL, rp_id TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE rp_ids (rp_id TEXT PRIMARY KEY, keys INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TRIGGER credential_added AFTER INSERT ON credentials BEGIN
+    INSERT INTO rp_ids VALUES (new.rp_id, 1) ON CONFLICT (rp_id) DO UPDATE SET keys = keys + 1;
+END;
+CREATE TRIGGER credential_removed AFTER DELETE ON credentials BEGIN
+    UPDATE rp_ids SET keys = keys - 1 WHERE rp_id = old.rp_id;
+    DELETE FROM rp_ids WHERE keys = 0;
+END;
+"""
 
-        CREATE TABLE recovery_codes (
-            place INTEGER PRIMARY KEY, account_id TEXT NOT NULL, digest BLOB NOT NULL,
-            made_at INTEGER NOT NULL, spent_at INTEGER,
-            UNIQUE (account_id, digest)
-        ) STRICT;
+_INDEXES = """
+CREATE INDEX accounts_by_email ON accounts (folded_email);
+CREATE INDEX accounts_by_due_at ON accounts (due_at) WHERE due_at IS NOT NULL;
+"""
 
-        CREATE TABLE events (
-            account_id TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL,
-            address TEXT NOT NULL, browser TEXT NOT NULL, detail TEXT NOT NULL, mac BLOB NOT NULL,
-            PRIMARY KEY (account_id, seq)
-        ) STRICT, WITHOUT ROWID;
-
-        CREATE TABLE sessions (
-            id TEXT PRIMARY KEY, token_hash BLOB NOT NULL UNIQUE, account_id TEXT NOT NULL, stage TEXT NOT NULL,
-            begun_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
-            address TEXT NOT NULL, browser TEXT NOT NULL, proof TEXT, proven_at INTEGER
-        ) STRICT;
-        CREATE INDEX sessions_of ON sessions (account_id, begun_at, id);
-        CREATE INDEX sessions_by_end ON sessions (expires_at);
-
-        CREATE TABLE codes (
-            account_id TEXT NOT NULL, purpose TEXT NOT NULL, session_id TEXT NOT NULL, email TEXT NOT NULL,
-            salt BLOB NOT NULL, digest BLOB NOT NULL, tries_left INTEGER NOT NULL,
-            made_at INTEGER NOT NULL, sent_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
-            PRIMARY KEY (account_id, purpose)
-        ) STRICT, WITHOUT ROWID;
-
-        CREATE TABLE spent (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-
-        CREATE TABLE attempts (
-            bucket TEXT PRIMARY KEY, count INTEGER NOT NULL, resets_at INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID;
-        """,
-    ),
-    (
-        "Count the keys of each domain",
-        # An index would answer the same, and take as much room as the keys.
-        """
-        CREATE TABLE rp_ids (rp_id TEXT PRIMARY KEY, keys INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-        INSERT INTO rp_ids SELECT rp_id, count(*) FROM keys GROUP BY rp_id;
-        CREATE TRIGGER key_added AFTER INSERT ON keys BEGIN
-            INSERT INTO rp_ids VALUES (new.rp_id, 1) ON CONFLICT (rp_id) DO UPDATE SET keys = keys + 1;
-        END;
-        CREATE TRIGGER key_removed AFTER DELETE ON keys BEGIN
-            UPDATE rp_ids SET keys = keys - 1 WHERE rp_id = old.rp_id;
-            DELETE FROM rp_ids WHERE keys = 0;
-        END;
-        """,
+MIGRATIONS: tuple[Migration, ...] = (
+    *sqlite_0_1.MIGRATIONS,
+    Migration(
+        "Make each account one record",
+        (sqlite_0_1.MAKE_ROOM, _ONE_RECORD_EACH, sqlite_0_1.copy_accounts, sqlite_0_1.CREDENTIALS_AND_DROP, _INDEXES),
     ),
 )
-"""What each schema adds to the one before it. A step that was ever released is never edited; a new one is added."""
+"""What each schema adds to the one before it."""
 
 
 def path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.netloc or not parts.path or parts.query or parts.fragment:
-        raise NotOurs(f"{url} is no address of a file: write file:///absolute/path.db or file:relative.db.")
+        raise IncompatibleStore(f"{url} is no address of a file: write file:///absolute/path.db or file:relative.db.")
     return Path(unquote(parts.path)).absolute()
+
+
+class File:
+    """The file that was opened at a path, which may be moved, removed or replaced while it is in use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._text = str(path)
+        self._inode = self._inode_now()
+
+    @classmethod
+    def opened(cls, path: Path) -> Self:
+        """Once it is `prepare`d."""
+        file = cls(path)
+        file.check()
+        return file
+
+    def connect(self, timeout: float = 1) -> sqlite3.Connection:
+        return connect(self.path, timeout)
+
+    def check(self) -> None:
+        """Unavailable if the path names another file by now, or none: what is written to ours would be lost with it."""
+        if self._inode is None or self._inode_now() != self._inode:
+            raise Unavailable(f"{self.path} was moved, removed or replaced while it was in use.")
+
+    def or_unavailable(self) -> contextlib.AbstractContextManager[None]:
+        return or_unavailable(self.path)
+
+    def unavailable(self, error: Exception) -> Unavailable:
+        return unavailable(self.path, error)
+
+    def _inode_now(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._text)  # noqa: PTH116  (for each write: a Path takes longer)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def connect(path: Path, timeout: float = 1) -> sqlite3.Connection:
@@ -105,8 +108,12 @@ def connect(path: Path, timeout: float = 1) -> sqlite3.Connection:
     # and the recovery after a crash lock even readers out for a moment, hence their time-out.
     address = f"file:{quote(str(path))}?mode=rw"
     db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout, check_same_thread=False, cached_statements=256)
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA journal_size_limit = 67108864")
+    try:
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA journal_size_limit = 67108864")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -151,13 +158,18 @@ def has_begun(db: sqlite3.Connection) -> bool:
     return _did_get(db, _BEGIN)
 
 
+def is_the_engines(error: Exception) -> bool:
+    """Whether it is the engine's own trouble (a full disk, a damaged file), and not that of one statement."""
+    return type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError)
+
+
 @contextlib.contextmanager
-def telling(path: Path) -> Iterator[None]:
+def or_unavailable(path: Path) -> Iterator[None]:
     """The engine's own errors as ours. What the engine says of a wrong statement stays as it is: that is our mistake."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
+    except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
+        if not (is_the_engines(error) or isinstance(error, msgspec.DecodeError)):
             raise
         raise unavailable(path, error) from error
 
@@ -176,79 +188,88 @@ def or_taken(taken: Exception) -> Iterator[None]:
         raise taken from error
 
 
-def inode(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
 def prepare(path: Path, *, migrate: bool = False) -> list[str]:
     """See to it that the file is ours and of this schema; the names of the steps that this took."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise NotOurs(f"This Python has SQLite {sqlite3.sqlite_version}, and 3.37 is needed. MongoDB would do.")
+        raise IncompatibleStore(f"This Python has SQLite {sqlite3.sqlite_version}, and 3.37 is needed. MongoDB would do.")
     _make(path)
-    with contextlib.closing(_connect_to_ours(path)) as db:
+    with _or_incompatible(path), contextlib.closing(connect(path)) as db:
+        _check_ours(db, path)
         _patiently(db, "PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA cache_size = -16384")
         begin(db)
         schema = _number(db, "user_version")
         _check_schema(path, schema, migrate)
-        steps = MIGRATIONS[schema:]
-        for _, script in steps:
-            for statement in _statements(script):
-                db.execute(statement)
-        if steps:  # else nothing is written, yet to have begun has shown that the file can be written
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        missing = MIGRATIONS[schema:]
+        sqlite_schema.apply(db, missing)
+        if missing:  # else nothing is written, yet to have begun has shown that the file can be written
+            _stamp(db, len(MIGRATIONS))
         db.execute("COMMIT")
-        return [name for name, _ in steps]
+        return [step.name for step in missing]
 
 
-def _statements(script: str) -> Iterator[str]:
-    """Its statements one by one, within our transaction: `executescript` would commit. A trigger has semicolons of its own."""
-    statement = ""
-    for piece in script.split(";"):
-        statement += f"{piece};"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+def make_0_1(path: Path, records: Iterable[tuple[str, dict[str, Any]]] = ()) -> None:
+    """A file as version 0.1 left it, for `prepare(path, migrate=True)`; FileExistsError if there is one.
+
+    `records` are those of a 0.1 backup: kind (`accounts`, `keys`, …) and fields, as parsed from a line. ValueError if one of
+    them is none.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with or_unavailable(path), contextlib.closing(connect(path)) as db:
+        db.execute(_BEGIN)
+        sqlite_schema.apply(db, sqlite_0_1.MIGRATIONS)
+        sqlite_0_1.insert(db, records)
+        _stamp(db, len(sqlite_0_1.MIGRATIONS))
+        db.execute("COMMIT")
+
+
+def _stamp(db: sqlite3.Connection, schema: int) -> None:
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {schema}")
 
 
 def _make(path: Path) -> None:
     try:
         if not path.parent.is_dir():
-            raise NotOurs(f"There is no directory {path.parent} to keep the file in.")
+            raise IncompatibleStore(f"There is no directory {path.parent} to keep the file in.")
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
+        if path.is_dir():
+            raise IncompatibleStore(f"{path} is a directory: name a file in it.") from None
         if not os.access(path, os.W_OK):  # SQLite would open it, and fail at the first write only
             raise Unavailable(f"{path} cannot be used now: this user may not write it.") from None
     except OSError as error:
         raise unavailable(path, error) from error
 
 
-def _connect_to_ours(path: Path) -> sqlite3.Connection:
-    """Refuse what is not ours before anything of it is touched, its journal mode included."""
+@contextlib.contextmanager
+def _or_incompatible(path: Path) -> Iterator[None]:
+    """What no waiting mends is no Unavailable."""
     try:
-        db = connect(path)
-        ours = _number(db, "application_id") == APPLICATION_ID or not _number(db, "schema_version")
+        yield
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
-            raise
-        raise NotOurs(f"{path} is not a Keystead file, nor any SQLite file.") from error
-    if not ours:
-        db.close()
-        raise NotOurs(f"{path} is another program's SQLite file, and was left alone.")
-    return db
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_NOTADB:
+            raise IncompatibleStore(f"{path} is not a Keystead file, nor any SQLite file.") from error
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise IncompatibleStore(f"{path} is damaged: restore a backup into a new file.") from error
+        raise
+
+
+def _check_ours(db: sqlite3.Connection, path: Path) -> None:
+    """Before anything of the file is touched, its journal mode included."""
+    if _number(db, "application_id") != APPLICATION_ID and _number(db, "schema_version"):
+        raise IncompatibleStore(f"{path} is another program's SQLite file, and was left alone.")
 
 
 def _check_schema(path: Path, schema: int, migrate: bool) -> None:
-    if schema > len(MIGRATIONS):
-        raise NotOurs(
-            f"{path} was made by a newer Keystead (schema {schema}; this one knows {len(MIGRATIONS)}): install that one."
+    newest = len(MIGRATIONS)
+    if schema > newest:
+        raise IncompatibleStore(
+            f"{path} was made by a newer Keystead (schema {schema}; this one knows {newest}): install that one."
         )
-    if 0 < schema < len(MIGRATIONS) and not migrate:
-        raise NotOurs(f"{path} is of an older Keystead (schema {schema} of {len(MIGRATIONS)}). Run: keystead backend migrate")
+    if 0 < schema < newest and not migrate:
+        raise IncompatibleStore(f"{path} is of an older Keystead (schema {schema} of {newest}). Run: keystead backend migrate")
 
 
 def _number(db: sqlite3.Connection, pragma: str) -> int:

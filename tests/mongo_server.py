@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -123,3 +124,15 @@ def outage() -> Iterator[None]:
         warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
         yield
         gc.collect()
+
+
+def main() -> None:
+    """Serve until somebody stops it, for a program that wants an address: `python -m tests.mongo_server`."""
+    with running() as address, contextlib.suppress(KeyboardInterrupt):
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

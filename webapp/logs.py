@@ -5,21 +5,15 @@ A request is logged by its route and not by its path: paths and queries carry th
 
 import json
 import logging
-import secrets
-import time
-from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-log = logging.getLogger("keystead.requests")
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Stands in every line that belongs to the request, and on the page of an error of ours."""
 
 
-def put(logger: logging.Logger, level: int, what: str, **fields: object) -> None:
+def write(logger: logging.Logger, level: int, what: str, **fields: object) -> None:
     """Log that `what` happened, with these facts."""
     logger.log(level, what, extra={"fields": fields})
 
@@ -28,9 +22,9 @@ class Text(logging.Formatter):
     """A line for people: time, level, request, what happened, facts."""
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = "".join(f" {name}={_plain(value)}" for name, value in getattr(record, "fields", {}).items())
+        facts = "".join(f" {name}={plain(value)}" for name, value in getattr(record, "fields", {}).items())
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{_at(record)} {record.levelname:<7} [{request_id.get()}] {_plain(record.getMessage())}{facts}{trace}"
+        return f"{_at(record)} {record.levelname:<7} [{request_id.get()}] {plain(record.getMessage())}{facts}{trace}"
 
 
 class Json(logging.Formatter):
@@ -48,34 +42,6 @@ class Json(logging.Formatter):
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
-
-
-class Requests:
-    """ASGI middleware, the outermost: gives each request its id, and once it is answered logs it and has it counted."""
-
-    def __init__(self, app: ASGIApp, count: Callable[[str, str, int, float], None]) -> None:
-        self.app, self.count = app, count
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        request_id.set(secrets.token_hex(4))
-        begun, status, ended = time.perf_counter(), 500, 0.0
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status, ended
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-            ended = time.perf_counter()  # what is done after the answer, such as mailing, is not waited for
-
-        try:
-            await self.app(scope, receive, send_and_note)
-        finally:
-            method, route = _plain(scope["method"][:16]), getattr(scope.get("route"), "path", "none")
-            seconds = (ended or time.perf_counter()) - begun
-            self.count(method, route, status, seconds)
-            put(log, logging.INFO, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 def config(style: str, *, quiet: bool = False) -> dict[str, Any]:
@@ -98,7 +64,7 @@ def _at(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """One line, whatever somebody put into it (CWE-117)."""
     text = str(value)
     return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -21,7 +21,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 _OF_A_REQUEST = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-_OF_A_QUESTION = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
+_OF_A_QUERY = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
 
 
 class Metrics:
@@ -42,8 +42,14 @@ class Metrics:
     def limit_hit(self, limit: str) -> None:
         """Somebody did something too often."""
 
+    def event(self, kind: str) -> None:
+        """Something happened on an account."""
+
+    def letter(self, kind: str, outcome: str) -> None:
+        """A letter was sent, put off, or given up."""
+
     def timed(self, backend: Backend) -> Backend:
-        """The same backend, whose questions are timed."""
+        """The same backend, whose queries are timed."""
         return backend
 
     def text(self) -> bytes:
@@ -65,7 +71,9 @@ class Counted(Metrics):
         sent = Counter("codes_sent", "Verification codes asked for", ["purpose", "outcome"], **own)
         tried = Counter("codes_tried", "Verification codes typed", ["purpose", "outcome"], **own)
         hit = Counter("limits_hit", "Requests refused because there were too many", ["limit"], **own)
-        self._backend = Histogram("backend_seconds", "Time of the backend", ["question"], buckets=_OF_A_QUESTION, **own)
+        happened = Counter("events", "What happened on accounts", ["kind"], **own)
+        letters = Counter("letters", "Letters about what happened, and how they ended", ["kind", "outcome"], **own)
+        self._backend = Histogram("backend_seconds", "Time of the backend", ["query"], buckets=_OF_A_QUERY, **own)
         build = Gauge("build_info", "What runs", ["version", "python"], multiprocess_mode="max", **own)
         build.labels(__version__, python_version()).set(1)
         self._registry = own["registry"]
@@ -74,6 +82,7 @@ class Counted(Metrics):
         self._ceremonies, self._sent, self._tried, self._hit = map(
             cache, (ceremonies.labels, sent.labels, tried.labels, hit.labels)
         )
+        self._events, self._letters = cache(happened.labels), cache(letters.labels)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         method = method if method in _METHODS else "other"
@@ -92,8 +101,14 @@ class Counted(Metrics):
     def limit_hit(self, limit: str) -> None:
         self._hit(limit).inc()
 
+    def event(self, kind: str) -> None:
+        self._events(kind).inc()
+
+    def letter(self, kind: str, outcome: str) -> None:
+        self._letters(kind, outcome).inc()
+
     def timed(self, backend: Backend) -> Backend:
-        return cast(Backend, _Timed(backend, lambda question: self._backend.labels(question).observe))
+        return cast(Backend, _Timed(backend, lambda query: self._backend.labels(query).observe))
 
     def text(self) -> bytes:
         from prometheus_client import CollectorRegistry, generate_latest
@@ -112,26 +127,26 @@ def open_metrics(settings: Settings) -> Metrics:
 
 
 class _Timed:
-    """A backend of which every question is timed; what is no question (a stream of records) is passed on."""
+    """A backend of which every query is timed; what is none (a stream of records) is passed on."""
 
     def __init__(self, backend: Backend, counter: Callable[[str], Callable[[float], None]]) -> None:
         self._backend = backend
-        for name in QUESTIONS:
+        for name in QUERIES:
             setattr(self, name, _timed(getattr(backend, name), counter(name)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
 
-QUESTIONS = [name for name, question in vars(Backend).items() if inspect.iscoroutinefunction(question)]
+QUERIES = [name for name, query in vars(Backend).items() if inspect.iscoroutinefunction(query)]
 """What a backend is asked and answers in one go."""
 
 
-def _timed(question: Callable[..., Awaitable[Any]], count: Callable[[float], None]) -> Callable[..., Awaitable[Any]]:
+def _timed(query: Callable[..., Awaitable[Any]], count: Callable[[float], None]) -> Callable[..., Awaitable[Any]]:
     async def ask(*args: Any, **kwargs: Any) -> Any:
         begun = time.perf_counter()
         try:
-            return await question(*args, **kwargs)
+            return await query(*args, **kwargs)
         finally:
             count(time.perf_counter() - begun)
 

@@ -57,6 +57,8 @@ class Settings:
     metrics: str = field(default="", repr=False)
     session_lifetime: timedelta = _WEEK
     session_idle: timedelta = _HALF_DAY
+    wait: timedelta | None = None
+    events_kept: timedelta | None = None
     port: int = 8000
 
     @classmethod
@@ -321,6 +323,18 @@ def _duration(text: str) -> timedelta:
     return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[found[2]]: int(found[1])})
 
 
+def _maybe(parse: Callable[[str], timedelta]) -> Callable[[str], timedelta | None]:
+    return lambda text: parse(text) if text else None
+
+
+def _wait(text: str) -> timedelta:
+    """At least a day, so that the owner reads the mail; `72h` is what it is written as."""
+    wait = _duration(text)
+    if wait < timedelta(days=1):
+        raise ValueError("must be at least 24h: its owner has to read the mail about it, and touch a key.")
+    return wait
+
+
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise ValueError("must be a number from 1 to 65535.")
@@ -392,6 +406,15 @@ TABLE = (
     Setting(
         "KEYSTEAD_SESSION_IDLE", _duration, "12h", "30m",
         "How long somebody stays logged on without doing anything.",
+    ),
+    Setting(
+        "KEYSTEAD_WAIT", _maybe(_wait), "", "72h",
+        "After how long an account opens by its password alone for somebody who has neither key nor recovery code, unless one of "
+        "its keys is touched before. Told by mail at once and each day. Not at all by default: then the help desk decides.",
+    ),
+    Setting(
+        "KEYSTEAD_EVENTS_KEPT", _maybe(_duration), "", "365d",
+        "How long events are kept, where `keystead events expire` is run: days, such as `365d`. All of them by default.",
     ),
     Setting(
         "PORT", _port, "8000", "8000",

@@ -45,10 +45,10 @@ def main() -> None:
 
 
 def _ready(peers: list[Peer], folder: Path) -> list[tuple[Peer, list[Person], Path]]:
-    """Those that can be measured here, each with people and records."""
+    """Those that can be measured here, each with people and records: those who use their keys, and those who storm."""
     ready = []
     for peer in peers:
-        people, seeded = peer.people(CROWD), folder / peer.name
+        people, seeded = peer.people(2 * CROWD), folder / peer.name
         seeded.mkdir()
         try:
             peer.python()

@@ -7,12 +7,18 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from backends import open_backend
-from backends.records import Account, SecurityKey
+from backends.records import SecurityKey
 from bench.peers.peer import Asked, Off, Peer, expect
 from bench.peers.person import ORIGIN, PASSWORD, RP_ID, Person
 from bench.peers.wire import Browser
-from webapp import clock, passwords
+from webapp import clock
+from webapp.accounts import commits, identities, passwords
+from webapp.accounts.context import Context
+from webapp.metrics import Metrics
+from webapp.settings import Settings
 
 SECRET = "of-the-bench-only-0123456789-abcdefghij"
 _OPTIONS = re.compile(r'data-options="([^"]*)"')
@@ -61,29 +67,21 @@ async def _seed(folder: Path, people: Sequence[Person]) -> None:
     backend = await open_backend((folder / "keystead.db").as_uri())
     try:
         hashed, now = await passwords.hash(PASSWORD), clock.now()
+        settings = Settings(public_url=ORIGIN, secret_keys=(SECRET,), backend="", mail="", mail_from="")
+        ctx = Context(settings, backend, Metrics())
         for person in people:
-            account = Account(
-                id=person.handle.decode(),
-                username=person.username,
-                email=f"{person.username}@example.com",
-                password_hash=hashed,
-                created_at=now,
-                password_at=now,
+            key = SecurityKey(
+                id=person.credential_id,
+                name="Bench key",
+                public_key=person.public_key,
+                sign_count=0,
+                aaguid=bytes(16),
+                attestation="none",
+                transports=("usb",),
+                rp_id=RP_ID,
+                bound_at=now,
             )
-            await backend.add_account(account)
-            await backend.add_key(
-                SecurityKey(
-                    id=person.credential_id,
-                    account_id=account.id,
-                    name="Bench key",
-                    public_key=person.public_key,
-                    sign_count=0,
-                    aaguid=bytes(16),
-                    attestation="none",
-                    transports=("usb",),
-                    rp_id=RP_ID,
-                    bound_at=now,
-                )
-            )
+            account = identities.new(person.username, f"{person.username}@example.com", hashed, now)
+            await commits.add(ctx, replace(account, id=person.handle.decode(), keys=(key,)))
     finally:
         await backend.close()

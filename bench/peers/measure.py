@@ -160,12 +160,13 @@ class Walk:
         return steps
 
     async def use_keys_in_a_storm(self) -> Steps:
-        """The same, one at a time, while others give passwords as fast as they are answered."""
+        """The same, one at a time, while other people give passwords as fast as they are answered."""
         over = asyncio.Event()
 
         async def give(number: int) -> None:
             while not over.is_set():
-                person, browser = self._way(number, f"203.0.113.{number}")
+                person = self.people[CROWD + number % CROWD]
+                browser = Browser(ORIGIN, f"203.0.113.{number}")
                 with closing(Connection(self.server.port)) as browser.wire:
                     await self.peer.arrive(browser, person)
                     await self.peer.password(browser, person)
@@ -194,9 +195,9 @@ class Walk:
         seconds = time.perf_counter() - begun
         return Steps((self.server.cpu() - before) * 1000 / len(took), len(took) / seconds, took)
 
-    def _way(self, number: int, address: str = "") -> Way:
-        person = self.people[number % len(self.people)]
-        return person, Browser(ORIGIN, address or person.address, dict(self._kept.get(person.number, {})))
+    def _way(self, number: int) -> Way:
+        person = self.people[number % CROWD]
+        return person, Browser(ORIGIN, person.address, dict(self._kept.get(person.number, {})))
 
 
 async def logon_page(peer: Peer, port: int) -> list[Answer]:

@@ -16,7 +16,11 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from backends import open_backend
-from webapp.cli import new_account
+from webapp import clock
+from webapp.accounts import commits, identities, passwords
+from webapp.accounts.context import Context
+from webapp.metrics import Metrics
+from webapp.settings import Settings
 from webapp.testing.mailbox import Outbox, free_port, text_of
 
 
@@ -31,11 +35,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running Keystead. `environ` is what it was started with, for commands beside it."""
+    """A running Keystead. `environ` is what it was started with, for commands beside it; `pid` the process that was started."""
 
     url: str
     folder: Path
     environ: dict[str, str]
+    pid: int = 0
 
     def person(self, name: str | None = None) -> Person:
         """A new account, with nothing bound."""
@@ -48,9 +53,12 @@ class Site:
         return person
 
     async def _add(self, person: Person) -> None:
-        backend = await open_backend(self.environ["KEYSTEAD_BACKEND"])
+        settings, hashed = Settings.from_environ(self.environ), await passwords.hash(person.password)
+        backend = await open_backend(settings.backend)
         try:
-            await backend.add_account(await new_account(person.username, person.email, person.password))
+            await commits.add(
+                Context(settings, backend, Metrics()), identities.new(person.username, person.email, hashed, clock.now())
+            )
         finally:
             await backend.close()
 
@@ -105,7 +113,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
             if not wait_for(port, server):
                 log.seek(0)
                 raise AssertionError(f"the server did not start:\n{log.read()}")
-            yield Site(url, folder, environ)
+            yield Site(url, folder, environ, server.pid)
         finally:
             server.terminate()
             try:

@@ -53,8 +53,7 @@ def test_it_binds_and_logs_on_with_no_virtual_authenticator(visit: Visit, stubbe
     log_on(page, stubbed)
     bind(page, stubbed)
     expect(page.get_by_role("heading", name="Made of code is bound")).to_be_visible()
-    bound = stubbed.call(stubbed.backend.keys_of, stubbed.account.id)
-    assert [one.id for one in bound] == [key.credentials[0].id]
+    assert [one.id for one in stubbed.read().keys] == [key.credentials[0].id]
 
     page.goto(f"{stubbed.url}/account")
     page.get_by_role("button", name="Log off").click()

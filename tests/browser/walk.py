@@ -8,16 +8,22 @@ from tests.browser.conftest import Visit
 from tests.browser.live_site import Person, Site
 
 U2F = "/account/security/u2f"
+NEW_PASSWORD = "seven brass keys in a row"
 
 
 def log_on(page: Page, site: Site, person: Person) -> None:
     """Username and password; where that leads is the caller's to look at."""
     page.goto(f"{site.url}/logon")
-    page.get_by_label("Username").fill(person.username)
-    page.get_by_label("Password", exact=True).fill(person.password)
-    page.get_by_role("button", name="Log on").click()
+    type_password(page, person.username, person.password)
     expect(page).not_to_have_url(re.compile(r"/logon(\?|$)"))
     page.wait_for_load_state()  # Firefox lets a page that is still coming interrupt the next goto
+
+
+def type_password(page: Page, username: str, password: str) -> None:
+    """On the logon page, once it is there."""
+    page.get_by_label("Username").fill(username)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Log on").click()
 
 
 def log_off(page: Page, site: Site) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ import httpx2
 import pytest
 
 from backends import open_backend, sqlite_file
-from backends.specimens import key
+from backends.contract.samples import account, key
+from backends.records import Account, Notification
 from tests import mongo_server
 from tests.browser import live_site
 from tests.browser.live_site import Site
+from webapp import clock
+from webapp.accounts.owed import GIVEN_UP
 from webapp.testing.mailbox import SmtpMailbox, free_port, text_of
 
 DOCTOR = [sys.executable, "-m", "webapp", "doctor"]
@@ -51,7 +55,7 @@ class Deployment:
             "KEYSTEAD_MAIL": self.mailbox.url,
             "KEYSTEAD_MAIL_FROM": "keystead@example.com",
         }
-        asyncio.run(_make(self.environ["KEYSTEAD_BACKEND"], rp_id="account.example.invalid"))
+        self.add(account("alice", keys=(key(rp_id="account.example.invalid"),)))
 
     @property
     def file(self) -> Path:
@@ -77,10 +81,13 @@ class Deployment:
         assert SECRET not in str(faults)
         return faults[0]
 
+    def add(self, account: Account) -> None:
+        asyncio.run(_add(self.environ["KEYSTEAD_BACKEND"], account))
 
-async def _make(url: str, rp_id: str) -> None:
+
+async def _add(url: str, account: Account) -> None:
     backend = await open_backend(url)
-    await backend.add_key(key(rp_id=rp_id))
+    await backend.add(account)
     await backend.close()
 
 
@@ -104,7 +111,9 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, mailbox: SmtpMa
     assert (done.returncode, done.stderr) == (0, "")
     assert "Nothing is wrong.\n" in done.stdout
     checks = [line.split()[:2] for line in done.stdout.splitlines() if line and not line.startswith(" ")]
-    expected = ["settings", "secrets", "address", "backend", "files", "disk", "clock", "keys", "mail", "server"]
+    expected = [
+        "settings", "secrets", "address", "backend", "files", "disk", "clock", "keys", "accounts", "letters", "mail", "server",
+    ]  # fmt: skip
     assert checks == [*(["ok", name] for name in expected), ["Nothing", "is"]]
     assert mailbox.newest("anna@example.com")["subject"] == "Mail from Keystead arrives"
     assert "Nothing is to be done" in text_of(mailbox.newest("anna@example.com"))
@@ -134,7 +143,7 @@ def test_mongodb_is_examined_too(deployment: Deployment) -> None:
         url = mongo_server.database(address)
         subprocess.run([*DOCTOR[:3], "backend", "migrate", "--url", url], check=True, capture_output=True)
         found = {finding["check"]: finding for finding in deployment.findings(KEYSTEAD_BACKEND=url)}
-    assert found["backend"]["state"] == found["clock"]["state"] == found["keys"]["state"] == "ok"
+    assert {found[check]["state"] for check in ("backend", "clock", "keys", "accounts", "letters")} == {"ok"}
     assert "the backend's agree" in found["clock"]["text"]
     assert found["disk"]["state"] == found["files"]["state"] == "unchecked"
 
@@ -270,7 +279,7 @@ def test_a_disk_that_is_full(deployment: Deployment) -> None:
     """No file may grow beyond 32 kB, which the log of a server that runs has reached: to SQLite that is a disk without room."""
     with contextlib.closing(sqlite_file.connect(deployment.file)) as server:
         for number in range(10):
-            server.execute("INSERT INTO spent VALUES (?, 0)", (f"spent {number}",))
+            server.execute("INSERT INTO attempts VALUES (?, 0, 0)", (f"bucket {number}",))
         fault = deployment.fault(before=("prlimit", "--fsize=32768"))
     assert fault["check"] == "backend"
     assert "neither full nor read-only" in fault["todo"]
@@ -298,6 +307,65 @@ def test_what_hangs_on_a_setting_that_is_wrong_waits_and_the_rest_is_looked_at(d
     assert found["backend"]["state"] == "unchecked"
     assert "KEYSTEAD_BACKEND" in found["backend"]["text"]
     assert found["mail"]["state"] == "ok"
+
+
+# people
+
+
+def test_two_accounts_that_share_an_address_are_named(deployment: Deployment) -> None:
+    for name, email in (("bert", "alice@EXAMPLE.com"), ("carl", "carl@example.com")):
+        deployment.add(account(name, email=email))
+    fault = deployment.fault()
+    assert (fault["check"], fault["text"]) == (
+        "accounts",
+        "alice and bert share an e-mail address: it finds none of them at the logon.",
+    )
+    assert "keystead account email" in fault["todo"]
+
+
+def test_where_nobody_has_an_account_yet_that_is_said(deployment: Deployment) -> None:
+    deployment.file.unlink()
+    subprocess.run([*DOCTOR[:3], "backend", "migrate"], env=deployment.environ, check=True, capture_output=True)
+    found = {finding["check"]: finding["text"] for finding in deployment.findings()}
+    assert found["accounts"] == "There is none yet: `keystead account add` makes one."
+
+
+def owed(since: timedelta, attempts: int = 0, due_in: timedelta = timedelta()) -> Notification:
+    now = clock.now()
+    return Notification(
+        id="1", kind="key bound", to="alice@example.com", at=now - since, due_at=now - since + due_in, attempts=attempts
+    )
+
+
+def test_letters_that_are_owed_for_more_than_an_hour(deployment: Deployment) -> None:
+    """Whether nobody took them to the mail server, or the mail server took none of them."""
+    never_tried, put_off = owed(timedelta(hours=2)), owed(timedelta(minutes=62), 6, timedelta(minutes=78))
+    deployment.add(account("bert", notifications=(never_tried,)))
+    deployment.add(account("carl", notifications=(put_off,)))
+    fault = deployment.fault()
+    assert (fault["check"], fault["text"]) == (
+        "letters",
+        f"2 accounts are owed letters, since {never_tried.at:%Y-%m-%d %H:%M} UTC.",
+    )
+    assert "Let mail leave, and the server run" in fault["todo"]
+
+
+def test_letters_that_wait_for_less_or_for_their_time_are_no_fault(deployment: Deployment) -> None:
+    fresh, counting = owed(timedelta(minutes=58), 6, timedelta(minutes=78)), owed(timedelta(hours=3), 0, timedelta(hours=3.5))
+    deployment.add(account("bert", notifications=(fresh, counting)))
+    assert [finding for finding in deployment.findings() if finding["state"] == "wrong"] == []
+
+
+def test_letters_that_were_given_up_within_a_week(deployment: Deployment) -> None:
+    for name, days in (("bert", 6), ("carl", 8)):
+        deployment.add(account(name, notified_at={GIVEN_UP: clock.now() - timedelta(days=days)}))
+    fault = deployment.fault()
+    assert fault["check"] == "letters"
+    assert "No mail server took letters to bert for three days" in fault["text"]
+    assert "keystead events export" in fault["todo"]
+
+
+# the server
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ def test_what_the_image_copies_is_enough_to_run(tmp_path: Path) -> None:
     for source, target in copied:
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copyfile
         copy(ROOT / source, tmp_path / (source if target == "./" else target))
-    program = "from webapp import pages; from webapp.app import from_environ; print(pages.STATIC.is_dir())"
+    program = "from webapp import templating; from webapp.app import from_environ; print(templating.STATIC.is_dir())"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().split()

@@ -21,8 +21,8 @@ from tests.browser import live_site, walk
 from tests.browser.conftest import Visit
 from tests.browser.live_site import Site
 from tests.deploy.proxies import PROGRAMS, Place, ProxyName, proxy
-from webapp import probe
 from webapp.testing.mailbox import free_port
+from webapp.web import probe
 
 PROXIES: tuple[ProxyName, ...] = ("nginx", "caddy")
 MOUNTS = {"a host": "", "a path": "/account-center"}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from backends import open_backend
-from backends.specimens import key
+from backends.contract.samples import account, key
 from tests.browser import live_site
 from webapp.testing.mailbox import free_port
 
@@ -48,7 +48,7 @@ def bound(environ: dict[str, str]) -> dict[str, str]:
 
     async def bind() -> None:
         backend = await open_backend(environ["KEYSTEAD_BACKEND"])
-        await backend.add_key(key(rp_id="account.example.com"))
+        await backend.add(account(keys=(key(rp_id="account.example.com"),)))
         await backend.close()
 
     asyncio.run(bind())

@@ -1,86 +1,48 @@
-"""An example of a backend of your own: dictionaries in memory, which each question takes off a shelf and puts back.
+"""An example of a backend of your own: one JSON file of all records, which each query takes off a shelf and puts back.
 
-It keeps every promise in the simplest way there is. One lock over everything makes each question atomic, for tasks and for
-processes; a whole new file, fsynced and renamed into place, makes it durable. Its price: every question costs as much as
-all records together.
+It keeps every promise in the simplest way there is. One lock over everything makes each query atomic, for tasks and for
+processes; a whole new file, fsynced and renamed into place, makes it durable. Its price: every query costs as much as all
+records together. It never decides anything: what may be committed is the application's business.
 """
 
 import contextlib
 import fcntl
 import os
-import pickle
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from backends.protocol import AlreadySpent, CounterBehind, KeyTaken, NotEmpty, NotOurs, Seal, Unavailable, UsernameTaken, fold
-from backends.records import (
-    Account,
-    Attempts,
-    Bearer,
-    Event,
-    Record,
-    RecoveryCode,
-    SecurityKey,
-    Session,
-    Spent,
-    Use,
-    VerificationCode,
-)
+from msgspec import Struct, json
+
+from backends.protocol import MAX_NAME, IncompatibleStore, KeyTaken, NotEmpty, Unavailable, UsernameTaken, due_at, fold
+from backends.records import Account, Attempts, Event, Record
 
 
-@dataclass
-class Shelf:
-    """Everything there is."""
+class Shelf(Struct):
+    """Everything there is: accounts and events by the account's id, attempts by bucket."""
 
-    accounts: dict[str, Account] = field(default_factory=dict)
-    keys: dict[bytes, SecurityKey] = field(default_factory=dict)
-    recovery_codes: dict[tuple[str, bytes], RecoveryCode] = field(default_factory=dict)
-    events: dict[str, list[Event]] = field(default_factory=dict)
-    sessions: dict[str, Session] = field(default_factory=dict)
-    codes: dict[tuple[str, str], VerificationCode] = field(default_factory=dict)
-    spent: dict[str, Spent] = field(default_factory=dict)
-    attempts: dict[str, Attempts] = field(default_factory=dict)
+    accounts: dict[str, Account] = {}
+    events: dict[str, list[Event]] = {}
+    attempts: dict[str, Attempts] = {}
 
-    def records(self) -> list[Record]:
-        return [
-            *sorted(self.accounts.values(), key=lambda account: (account.created_at, account.id)),
-            *self.keys.values(),
-            *self.recovery_codes.values(),
-            *(event for events in self.events.values() for event in events),
-            *self.sessions.values(),
-            *self.codes.values(),
-            *self.spent.values(),
-        ]
+    def records(self) -> Iterator[Record]:
+        for id in sorted({*self.accounts, *self.events}):
+            yield from [self.accounts[id]] if id in self.accounts else []
+            yield from self.events.get(id, [])
 
-    def put(self, record: Record) -> None:
-        match record:
-            case Account():
-                self.accounts[record.id] = record
-            case SecurityKey():
-                self.keys[record.id] = record
-            case RecoveryCode():
-                self.recovery_codes[record.account_id, record.digest] = record
-            case Event():
-                self.events.setdefault(record.account_id, []).append(record)
-            case Session():
-                self.sessions[record.id] = record
-            case VerificationCode():
-                self.codes[record.account_id, record.purpose] = record
-            case Spent():
-                self.spent[record.id] = record
+    def refuse(self, new: Account) -> None:
+        """Raise what speaks against storing it: a name or a credential id that another account has."""
+        for other in self.accounts.values():
+            if other.id != new.id and fold(other.username) == fold(new.username):
+                raise UsernameTaken(new.username)
+            if other.id != new.id and {key.id for key in other.keys} & {key.id for key in new.keys}:
+                raise KeyTaken
 
-    def named(self, username: str) -> Account | None:
-        return next((account for account in self.accounts.values() if fold(account.username) == fold(username)), None)
-
-    def code(self, account_id: str, purpose: str, now: datetime) -> VerificationCode | None:
-        code = self.codes.get((account_id, purpose))
-        return code if code and code.expires_at > now else None
-
-    def with_token(self, token_hash: bytes) -> Session | None:
-        return next((session for session in self.sessions.values() if session.token_hash == token_hash), None)
+    def store(self, new: Account, events: Sequence[Event]) -> None:
+        self.accounts[new.id] = new
+        every = [*self.events.get(new.id, []), *events]
+        self.events[new.id] = [event for event in every if event.seq > new.checkpoint.seq]
 
 
 class ShelfBackend:
@@ -93,27 +55,27 @@ class ShelfBackend:
     async def open(cls, url: str) -> "ShelfBackend":
         path = Path(unquote(urlsplit(url).path))
         if not path.parent.is_dir():
-            raise NotOurs(f"There is no directory {path.parent}.")
+            raise IncompatibleStore(f"There is no directory {path.parent}.")
         return cls(path)
 
     async def close(self) -> None:
-        """Nothing is held between two questions."""
+        """Nothing is held between two queries."""
 
     @contextlib.contextmanager
     def _shelf(self) -> Iterator[Shelf]:
-        """Everything there is, while nobody else has it. What the caller changes is kept, if it does not fail."""
+        """Everything there is, while nobody else has it. What the caller changes is stored, unless the caller raises."""
         try:
             with self._path.with_suffix(".lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                before = self._path.read_bytes() if self._path.exists() else pickle.dumps(Shelf())
-                shelf: Shelf = pickle.loads(before)  # noqa: S301  (the file is our own)
+                before = self._path.read_bytes() if self._path.exists() else json.encode(Shelf())
+                shelf = json.decode(before, type=Shelf)
                 yield shelf
-                if (after := pickle.dumps(shelf)) != before:
-                    self._keep(after)
+                if (after := json.encode(shelf)) != before:
+                    self._write(after)
         except OSError as error:
             raise Unavailable(f"The shelf cannot be reached: {error}") from error
 
-    def _keep(self, content: bytes) -> None:
+    def _write(self, content: bytes) -> None:
         new = self._path.with_suffix(".new")
         with new.open("wb") as file:
             file.write(content)
@@ -126,208 +88,63 @@ class ShelfBackend:
 
     # accounts
 
-    async def add_account(self, account: Account) -> None:
+    async def add(self, account: Account, events: Sequence[Event] = ()) -> None:
         with self._shelf() as shelf:
-            if shelf.named(account.username):
-                raise UsernameTaken(account.username)
-            shelf.put(account)
+            if account.id in shelf.accounts:
+                raise UsernameTaken(account.id)
+            shelf.refuse(account)
+            shelf.store(account, events)
 
     async def account(self, account_id: str) -> Account | None:
         with self._shelf() as shelf:
             return shelf.accounts.get(account_id)
 
-    async def account_named(self, username: str) -> Account | None:
+    async def account_named(self, name: str) -> Account | None:
+        if len(name) > MAX_NAME:
+            return None
         with self._shelf() as shelf:
-            return shelf.named(username)
+            named = [account for account in shelf.accounts.values() if fold(account.username) == fold(name)]
+            addressed = [account for account in shelf.accounts.values() if fold(account.email) == fold(name)]
+        if named:
+            return named[0]
+        return addressed[0] if len(addressed) == 1 else None
 
-    async def accounts(self) -> AsyncIterator[Account]:
+    async def accounts(self, after: str = "") -> AsyncIterator[Account]:
         with self._shelf() as shelf:
-            found = [record for record in shelf.records() if isinstance(record, Account)]
-        for account in found:
-            yield account
+            found = {fold(account.username): account for account in shelf.accounts.values()}
+        for name in sorted(found):
+            if name > fold(after):
+                yield found[name]
 
-    async def record_account(self, was: Account, now: Account) -> bool:
+    async def commit(self, was: Account, now: Account, events: Sequence[Event] = ()) -> bool:
         with self._shelf() as shelf:
-            there = shelf.accounts.get(was.id) == was
-            if there:
-                shelf.put(now)
-            return there
-
-    # verification codes
-
-    async def put_code(self, code: VerificationCode) -> None:
-        with self._shelf() as shelf:
-            shelf.put(code)
-
-    async def code(self, account_id: str, purpose: str, now: datetime) -> VerificationCode | None:
-        with self._shelf() as shelf:
-            return shelf.code(account_id, purpose, now)
-
-    async def spend_try(self, account_id: str, purpose: str, now: datetime) -> VerificationCode | None:
-        with self._shelf() as shelf:
-            code = shelf.code(account_id, purpose, now)
-            if code is None or code.tries_left == 0:
-                return None
-            code = replace(code, tries_left=code.tries_left - 1)
-            shelf.put(code)
-            return code
-
-    async def take_code(self, account_id: str, purpose: str, digest: bytes) -> bool:
-        with self._shelf() as shelf:
-            code = shelf.codes.get((account_id, purpose))
-            if code is None or code.digest != digest:
+            stored = shelf.accounts.get(was.id)
+            if stored is None or stored.version != was.version:
                 return False
-            del shelf.codes[account_id, purpose]
+            shelf.refuse(now)
+            shelf.store(now, events)
             return True
 
-    async def record_sent(self, account_id: str, purpose: str, digest: bytes, at: datetime) -> bool:
+    async def remove(self, account: Account) -> bool:
         with self._shelf() as shelf:
-            code = shelf.code(account_id, purpose, at)
-            if code is None or code.digest != digest:
+            stored = shelf.accounts.get(account.id)
+            if stored is None or stored.version != account.version:
                 return False
-            shelf.put(replace(code, sent_at=at))
+            del shelf.accounts[account.id], shelf.events[account.id]
             return True
 
-    # security keys
-
-    async def add_key(self, key: SecurityKey) -> None:
+    async def events_of(self, account_id: str, limit: int, before: int | None = None) -> list[Event]:
         with self._shelf() as shelf:
-            if key.id in shelf.keys:
-                raise KeyTaken
-            shelf.put(key)
+            return [event for event in shelf.events.get(account_id, []) if before is None or event.seq < before][-limit:]
 
-    async def keys_of(self, account_id: str) -> list[SecurityKey]:
+    async def owing(self, now: datetime, limit: int) -> list[Account]:
         with self._shelf() as shelf:
-            found = [key for key in shelf.keys.values() if key.account_id == account_id]
-        return sorted(found, key=lambda key: (key.bound_at, key.id))
-
-    async def record_use(self, use: Use) -> None:
-        with self._shelf() as shelf:
-            if use.ceremony.id in shelf.spent:
-                raise AlreadySpent
-            shelf.put(use.ceremony)
-            key = shelf.keys.get(use.key_id)
-            above = key is not None and (use.sign_count > key.sign_count or use.sign_count == key.sign_count == 0)
-            if key and above:
-                shelf.put(replace(key, sign_count=use.sign_count, used_at=use.at))
-        if not above:  # out here, where what was changed has been kept
-            raise CounterBehind
+            due = [(at, account.id) for account in shelf.accounts.values() if (at := due_at(account)) and at <= now]
+            return [shelf.accounts[id] for _, id in sorted(due)[:limit]]
 
     async def rp_ids(self) -> list[str]:
         with self._shelf() as shelf:
-            return sorted({key.rp_id for key in shelf.keys.values()})
-
-    async def rename_key(self, account_id: str, key_id: bytes, name: str) -> bool:
-        with self._shelf() as shelf:
-            key = shelf.keys.get(key_id)
-            if key is None or key.account_id != account_id:
-                return False
-            shelf.put(replace(key, name=name))
-            return True
-
-    async def remove_key(self, account_id: str, key_id: bytes) -> bool:
-        with self._shelf() as shelf:
-            key = shelf.keys.get(key_id)
-            if key is None or key.account_id != account_id:
-                return False
-            del shelf.keys[key_id]
-            return True
-
-    # sessions
-
-    async def put_session(self, session: Session) -> None:
-        with self._shelf() as shelf:
-            shelf.put(session)
-
-    async def session(self, token_hash: bytes, now: datetime) -> Session | None:
-        with self._shelf() as shelf:
-            session = shelf.with_token(token_hash)
-            return session if session and session.expires_at > now else None
-
-    async def bearer(self, token_hash: bytes, now: datetime) -> Bearer | None:
-        session = await self.session(token_hash, now)
-        account = await self.account(session.account_id) if session else None
-        if session is None or account is None:
-            return None
-        return Bearer(session=session, account=account, keys=await self.keys_of(account.id))
-
-    async def sessions_of(self, account_id: str, now: datetime) -> list[Session]:
-        with self._shelf() as shelf:
-            every = shelf.sessions.values()
-        found = [session for session in every if session.account_id == account_id and session.expires_at > now]
-        return sorted(found, key=lambda session: (session.begun_at, session.id))
-
-    async def record_session(self, token_hash: bytes, session: Session) -> bool:
-        with self._shelf() as shelf:
-            there = shelf.with_token(token_hash)
-            if there is None or there.id != session.id:
-                return False
-            shelf.put(session)
-            return True
-
-    async def record_logon(self, token_hash: bytes, session: Session, seal: Seal, use: Use | None = None) -> Event | None:
-        if use:
-            await self.record_use(use)
-        with self._shelf() as shelf:
-            there, events = shelf.with_token(token_hash), shelf.events.get(session.account_id)
-            if there is None or there.id != session.id:
-                return None
-            event = seal(events[-1] if events else None)
-            shelf.put(session)
-            shelf.put(event)
-            return event
-
-    async def record_seen(self, token_hash: bytes, at: datetime, expires_at: datetime) -> bool:
-        with self._shelf() as shelf:
-            session = shelf.with_token(token_hash)
-            if session is None or session.expires_at <= at:
-                return False
-            shelf.put(replace(session, seen_at=at, expires_at=expires_at))
-            return True
-
-    async def remove_session(self, account_id: str, session_id: str) -> bool:
-        with self._shelf() as shelf:
-            session = shelf.sessions.get(session_id)
-            if session is None or session.account_id != account_id:
-                return False
-            del shelf.sessions[session_id]
-            return True
-
-    async def remove_sessions_of(self, account_id: str, keep: str | None = None) -> int:
-        with self._shelf() as shelf:
-            ended = [session.id for session in shelf.sessions.values() if session.account_id == account_id and session.id != keep]
-            for id in ended:
-                del shelf.sessions[id]
-            return len(ended)
-
-    # what works once
-
-    async def spend_once(self, id: str, expires_at: datetime) -> bool:
-        with self._shelf() as shelf:
-            if id in shelf.spent:
-                return False
-            shelf.put(Spent(id=id, expires_at=expires_at))
-            return True
-
-    # recovery codes
-
-    async def put_recovery_codes(self, account_id: str, digests: list[bytes], at: datetime) -> None:
-        with self._shelf() as shelf:
-            shelf.recovery_codes = {id: code for id, code in shelf.recovery_codes.items() if id[0] != account_id}
-            for digest in digests:
-                shelf.put(RecoveryCode(account_id=account_id, digest=digest, made_at=at))
-
-    async def recovery_codes_of(self, account_id: str) -> list[RecoveryCode]:
-        with self._shelf() as shelf:
-            return [code for code in shelf.recovery_codes.values() if code.account_id == account_id]
-
-    async def spend_recovery_code(self, account_id: str, digest: bytes, at: datetime) -> bool:
-        with self._shelf() as shelf:
-            code = shelf.recovery_codes.get((account_id, digest))
-            if code is None or code.spent_at:
-                return False
-            shelf.put(replace(code, spent_at=at))
-            return True
+            return sorted({key.rp_id for account in shelf.accounts.values() for key in account.keys})
 
     # attempts
 
@@ -338,25 +155,18 @@ class ShelfBackend:
                 if cost <= 0:
                     return Attempts(count=0, resets_at=now)
                 there = Attempts(count=0, resets_at=now + window)
-            shelf.attempts[bucket] = replace(there, count=max(0, there.count + cost))
+            shelf.attempts[bucket] = Attempts(count=max(0, there.count + cost), resets_at=there.resets_at)
             return shelf.attempts[bucket]
 
     async def forget_attempts(self, bucket: str) -> None:
         with self._shelf() as shelf:
             shelf.attempts.pop(bucket, None)
 
-    # events
-
-    async def add_event(self, account_id: str, seal: Seal) -> Event:
+    async def purge(self, now: datetime) -> int:
         with self._shelf() as shelf:
-            events = shelf.events.get(account_id)
-            event = seal(events[-1] if events else None)
-            shelf.put(event)
-            return event
-
-    async def events_of(self, account_id: str, limit: int, before: int | None = None) -> list[Event]:
-        with self._shelf() as shelf:
-            return [event for event in shelf.events.get(account_id, []) if before is None or event.seq < before][-limit:]
+            before = len(shelf.attempts)
+            shelf.attempts = {bucket: there for bucket, there in shelf.attempts.items() if there.resets_at > now}
+            return before - len(shelf.attempts)
 
     # the whole
 
@@ -367,26 +177,20 @@ class ShelfBackend:
     async def engine_time(self) -> None:
         return None
 
-    async def sweep(self, now: datetime) -> int:
-        with self._shelf() as shelf:
-            before = len(shelf.codes) + len(shelf.sessions) + len(shelf.spent) + len(shelf.attempts)
-            shelf.codes = {id: code for id, code in shelf.codes.items() if code.expires_at > now}
-            shelf.sessions = {id: session for id, session in shelf.sessions.items() if session.expires_at > now}
-            shelf.spent = {id: spent for id, spent in shelf.spent.items() if spent.expires_at > now}
-            shelf.attempts = {bucket: there for bucket, there in shelf.attempts.items() if there.resets_at > now}
-            return before - len(shelf.codes) - len(shelf.sessions) - len(shelf.spent) - len(shelf.attempts)
-
     async def dump(self) -> AsyncIterator[Record]:
         with self._shelf() as shelf:
-            found = shelf.records()
+            found = list(shelf.records())
         for record in found:
             yield record
 
     async def load(self, records: AsyncIterable[Record]) -> int:
         found = [record async for record in records]
         with self._shelf() as shelf:
-            if shelf.records():
+            if shelf.accounts or shelf.events:
                 raise NotEmpty("The shelf holds records already.")
             for record in found:
-                shelf.put(record)
+                if isinstance(record, Account):
+                    shelf.store(record, [])
+                else:
+                    shelf.events.setdefault(record.account_id, []).append(record)
         return len(found)

@@ -1,8 +1,10 @@
 """Somebody else's backend: a package of its own, installed beside us, found by its entry point, keeping the same contract."""
 
 import os
+import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,13 +13,12 @@ import pytest
 
 import backends
 from backends import open_backend
-from backends.protocol import Backend, NotOurs
-from backends.specimens import account
-
-pytest.register_assert_rewrite("backends.contract")
-from backends.contract import BackendContract  # noqa: E402 - its asserts are rewritten first
+from backends.contract import BackendContract, durability
+from backends.contract.samples import account, all_of
+from backends.protocol import Backend, IncompatibleStore
 
 HERE = Path(__file__).parent
+DOCS = HERE.parents[1] / "docs" / "backends.md"
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +64,39 @@ async def test_a_plug_in_without_migrations_needs_none(backend_url: str) -> None
 
 @pytest.mark.anyio
 async def test_a_scheme_that_nobody_installed_is_refused_and_the_installed_ones_named(installed: Path) -> None:
-    with pytest.raises(NotOurs, match=r"postgres.*file, mongodb, mongodb\+srv, shelf"):
+    with pytest.raises(IncompatibleStore, match=r"postgres.*file, mongodb, mongodb\+srv, shelf"):
         await open_backend("postgres://localhost/keystead")
 
 
 @pytest.mark.anyio
 async def test_a_plug_in_keeps_what_it_acknowledged(backend: Backend, backend_url: str) -> None:
-    await backend.add_account(account())
+    await backend.add(account())
     again = await open_backend(backend_url)
     assert await again.account("alice") == account()
+
+
+@pytest.mark.anyio
+async def test_what_a_plug_in_acknowledged_survives_kill_9(backend: Backend, backend_url: str) -> None:
+    assert await durability.prove(backend_url, rounds=2, people=4) > 0
+    assert await all_of(backend.dump()) == []
+
+
+def test_the_module_in_the_documentation_runs_the_contract_as_it_stands(installed: Path, tmp_path: Path) -> None:
+    [module] = re.findall(r"^ *```python\n(.*?)^ *```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "test_shelf.py").write_text(textwrap.dedent(module))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        "-k",
+        "comes_back_as_it_was or another_process",
+        ".",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\d\d passed", done.stdout, re.MULTILINE), done.stdout

@@ -5,10 +5,23 @@ import time
 
 import pytest
 
-from webapp import passwords
+from webapp.accounts import passwords, turns
 
 pytestmark = pytest.mark.anyio
 CORES = os.cpu_count() or 1
+BCRYPT = "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"
+
+
+class Untouched(str):
+    """A text that nothing may be done with but asking how long it is."""
+
+    __slots__ = ()
+
+    def casefold(self) -> str:
+        raise AssertionError
+
+    def encode(self, *_: object) -> bytes:
+        raise AssertionError
 
 
 async def test_a_password_is_verified_by_its_hash_and_no_other_is() -> None:
@@ -18,11 +31,28 @@ async def test_a_password_is_verified_by_its_hash_and_no_other_is() -> None:
     assert not await passwords.verify(hashed, "correct horse batterz")
 
 
-async def test_an_account_that_does_not_exist_costs_a_hash_and_is_never_right() -> None:
-    await passwords.verify(None, "warm up")
+async def test_each_hash_has_a_salt_of_its_own() -> None:
+    assert await passwords.hash("correct horse battery") != await passwords.hash("correct horse battery")
+
+
+@pytest.mark.parametrize("hashed", [None, "", "-", BCRYPT, "$argon2id$v=19$m=19456,t=2", "$argon2id$v=19$ü"])
+async def test_what_is_no_hash_of_ours_is_never_right_and_costs_as_much_as_one(hashed: str | None) -> None:
     before = time.process_time()
-    assert not await passwords.verify(None, "correct horse battery")
-    assert time.process_time() - before > 0.005, "no hash was computed"
+    assert not await passwords.verify(hashed, "correct horse battery")
+    assert time.process_time() - before > 0.005, "nothing was hashed"
+
+
+async def test_an_account_that_does_not_exist_costs_just_what_others_cost() -> None:
+    made = (await passwords.hash("x")).split("$")
+    nobodys = passwords._NOBODYS_HASH.split("$")
+    assert nobodys[:4] == made[:4]
+    assert [len(part) for part in nobodys] == [len(part) for part in made]
+
+
+async def test_any_text_can_be_a_password() -> None:
+    hashed = await passwords.hash("\ud800 is half of something")
+    assert await passwords.verify(hashed, "\ud800 is half of something")
+    assert not await passwords.verify(hashed, "\ud801 is half of something")
 
 
 async def test_hashes_are_made_by_as_many_threads_as_there_are_cores_and_these_last() -> None:
@@ -36,15 +66,62 @@ async def test_hashes_are_made_by_as_many_threads_as_there_are_cores_and_these_l
     assert password_threads() == first
 
 
-async def test_a_monstrous_password_is_wrong_without_being_hashed() -> None:
-    hashed = await passwords.hash("x")
-    assert not await passwords.verify(hashed, "x" * 100_000)
+async def test_a_monstrous_password_is_wrong_without_being_looked_at() -> None:
+    assert not await passwords.verify(None, Untouched("x" * (passwords.MAX_LENGTH + 1)))
+    with pytest.raises(AssertionError):
+        await passwords.verify(None, Untouched("x" * passwords.MAX_LENGTH))
 
 
-def test_a_hash_with_weaker_parameters_is_outdated() -> None:
+async def test_a_known_browser_waits_for_no_other() -> None:
+    """Each of the others costs 20 ms and more, so that a known one that waited for them would come last."""
+    order: list[str] = []
+
+    async def verify(name: str, known: bool) -> None:
+        await passwords.verify(None, "correct horse battery", known=known)
+        order.append(name)
+
+    await asyncio.gather(*(verify("other", False) for _ in range(6 * CORES)), verify("known", True))
+    assert order.index("known") <= 3 * CORES
+
+
+async def test_too_many_at_once_are_told_so() -> None:
+    tasks = [passwords.verify(None, "correct horse battery") for _ in range(CORES + turns.MAX_WAITING + 5)]
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers].count(passwords.Busy) == 5
+    assert answers.count(False) == CORES + turns.MAX_WAITING
+
+
+def test_a_hash_that_was_made_otherwise_is_outdated() -> None:
     assert passwords.outdated("$argon2id$v=19$m=1024,t=1,p=1$c29tZXNhbHRzb21l$RdescudvJCsgt3ub+b4dWRWJTmaaJObG")
+    assert passwords.outdated(BCRYPT)
 
 
-def test_a_short_password_is_weak() -> None:
-    assert passwords.weakness("elevenchars") == "Use at least 12 characters."
-    assert passwords.weakness("twelve chars") is None
+async def test_a_hash_of_today_is_not_outdated() -> None:
+    assert not passwords.outdated(await passwords.hash("correct horse battery"))
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("elevenchars", "too short"),
+        ("twelve chars", None),
+        ("x" + "correct horse battery " * 46, None),
+        ("correct horse battery " * 47, "too long"),
+        ("012345678910", "too common"),
+        ("01TeleMike01", "too common"),
+        ("abcdabcdabcd", "too common"),
+        ("abcdeabcdeabcde", None),
+        ("Zoe.Blue@Example.com", "is a name"),
+        ("ZOE.blue.1990", "is a name"),
+        ("keystead of example", "is a name"),
+        ("zoe.blue.1990!", None),
+    ],
+)
+def test_a_new_password_is_weak(password: str, why: str | None) -> None:
+    names = ("zoe.blue@example.com", "zoe.blue.1990@example.com", "Keystead of Example")
+    assert passwords.weakness(password, names) == why
+
+
+def test_length_is_judged_before_anything_else_is_done_with_a_text() -> None:
+    assert passwords.weakness(Untouched("x" * (passwords.MAX_LENGTH + 1))) == "too long"
+    assert passwords.weakness(Untouched("x" * (passwords.MIN_LENGTH - 1))) == "too short"

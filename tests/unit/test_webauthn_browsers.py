@@ -27,14 +27,14 @@ def site(recording: dict[str, Any]) -> RelyingParty:
 
 
 def bind(recording: dict[str, Any]) -> SecurityKey:
-    made = webauthn.verify_bind(json.dumps(recording["bind"]), challenge=BIND_CHALLENGE, rp=site(recording))
+    made = webauthn.verify_registration(json.dumps(recording["bind"]), challenge=BIND_CHALLENGE, rp=site(recording))
     assert made.attestation == recording["attestation"]
     bound_at = datetime(2026, 11, 24, tzinfo=UTC)
-    return SecurityKey(**dataclasses.asdict(made), account_id="a-1", name="Key", rp_id="localhost", bound_at=bound_at)
+    return SecurityKey(**dataclasses.asdict(made), name="Key", rp_id="localhost", bound_at=bound_at)
 
 
-def use(recording: dict[str, Any], answer: dict[str, Any]) -> webauthn.UsedKey:
-    return webauthn.verify_use(
+def use(recording: dict[str, Any], answer: dict[str, Any]) -> webauthn.Assertion:
+    return webauthn.verify_assertion(
         json.dumps(answer), challenge=USE_CHALLENGE, rp=site(recording), account_id="a-1", keys=[bind(recording)]
     )
 

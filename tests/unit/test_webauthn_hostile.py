@@ -11,8 +11,9 @@ from fido2 import cbor
 from fido2.utils import websafe_decode, websafe_encode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from backends.records import Account, SecurityKey
+from backends.records import SecurityKey
 from webapp import webauthn
 from webapp.testing.stub_key import StubKey
 from webapp.webauthn import Rejected, RelyingParty
@@ -23,11 +24,13 @@ often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthC
 NOW = datetime(2026, 11, 24, 3, 10, tzinfo=UTC)
 CHALLENGE = bytes(range(32))
 SITE = RelyingParty(id="localhost", name="Keystead", origin="http://localhost:8000")
-ACCOUNT = Account(id="a-1", username="zoe", email="zoe@example.com", password_hash="-", created_at=NOW, password_at=NOW)
+ACCOUNT_ID = "a-1"
 
 
 def bind_answer(key: StubKey) -> str:
-    options = webauthn.creation_options(SITE, challenge=CHALLENGE, account=ACCOUNT, keys=[], timeout=timedelta(minutes=5))
+    options = webauthn.creation_options(
+        SITE, challenge=CHALLENGE, account_id=ACCOUNT_ID, username="Zoë", keys=[], timeout=timedelta(minutes=5)
+    )
     return key.create(options, SITE.origin)
 
 
@@ -40,8 +43,7 @@ KEYS = [
 BIND_ANSWERS = [bind_answer(key) for key in KEYS]
 BOUND = [
     SecurityKey(
-        **dataclasses.asdict(webauthn.verify_bind(answer, challenge=CHALLENGE, rp=SITE)),
-        account_id=ACCOUNT.id,
+        **dataclasses.asdict(webauthn.verify_registration(answer, challenge=CHALLENGE, rp=SITE)),
         name="Key",
         rp_id=SITE.id,
         bound_at=NOW,
@@ -65,12 +67,12 @@ CBOR: st.SearchStrategy[Any] = st.recursive(
 
 def bind(answer: str) -> None:
     with suppress(Rejected):
-        webauthn.verify_bind(answer, challenge=CHALLENGE, rp=SITE)
+        webauthn.verify_registration(answer, challenge=CHALLENGE, rp=SITE)
 
 
 def use(answer: str) -> None:
     with suppress(Rejected):
-        webauthn.verify_use(answer, challenge=CHALLENGE, rp=SITE, account_id=ACCOUNT.id, keys=BOUND)
+        webauthn.verify_assertion(answer, challenge=CHALLENGE, rp=SITE, account_id=ACCOUNT_ID, keys=BOUND)
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -155,7 +157,7 @@ def test_no_change_to_what_was_signed_goes_unnoticed(text: str, data: st.DataObj
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
     answer["response"][name] = websafe_encode(bytes(raw))
     with pytest.raises(Rejected):
-        webauthn.verify_use(json.dumps(answer), challenge=CHALLENGE, rp=SITE, account_id=ACCOUNT.id, keys=BOUND)
+        webauthn.verify_assertion(json.dumps(answer), challenge=CHALLENGE, rp=SITE, account_id=ACCOUNT_ID, keys=BOUND)
 
 
 @often
@@ -177,6 +179,6 @@ def test_any_cbor_in_the_place_of_an_attestation_object(value: Any) -> None:
 @often
 @given(st.binary(max_size=60))
 def test_a_stored_key_that_is_damaged_proves_nothing(public_key: bytes) -> None:
-    damaged = [dataclasses.replace(BOUND[0], public_key=public_key)]
+    damaged = [replace(BOUND[0], public_key=public_key)]
     with pytest.raises(Rejected):
-        webauthn.verify_use(USE_ANSWERS[0], challenge=CHALLENGE, rp=SITE, account_id=ACCOUNT.id, keys=damaged)
+        webauthn.verify_assertion(USE_ANSWERS[0], challenge=CHALLENGE, rp=SITE, account_id=ACCOUNT_ID, keys=damaged)

@@ -6,8 +6,8 @@ says so, and is no fault. What it tells holds no secret.
 
 from collections.abc import Mapping
 
-from webapp.doctor import environment, outside, post, records
-from webapp.doctor.finding import Case, Check, Finding, Wishes, unchecked
+from webapp.doctor import environment, outside, people, post, records
+from webapp.doctor.finding import Check, Context, Finding, Options, unchecked
 from webapp.settings import Settings
 
 CHECKS: tuple[Check, ...] = (
@@ -18,23 +18,23 @@ CHECKS: tuple[Check, ...] = (
     Check("disk", ("KEYSTEAD_BACKEND",), records.disk),
     Check("clock", ("KEYSTEAD_BACKEND",), records.clock),
     Check("keys", ("KEYSTEAD_BACKEND", "KEYSTEAD_PUBLIC_URL", "KEYSTEAD_MOVED_FROM"), records.keys),
+    Check("accounts", ("KEYSTEAD_BACKEND",), people.accounts),
+    Check("letters", ("KEYSTEAD_BACKEND",), people.letters),
     Check("mail", ("KEYSTEAD_MAIL", "KEYSTEAD_MAIL_FROM", "KEYSTEAD_PUBLIC_URL"), post.mail),
     Check("server", ("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_SECRET_KEYS"), outside.server),
 )
 """What is looked at, in this order, once the settings were read; and which of them a check cannot do without."""
 
 
-async def examine(environ: Mapping[str, str], wishes: Wishes) -> list[Finding]:
+async def examine(environ: Mapping[str, str], options: Options) -> list[Finding]:
     """All findings, those about the settings first."""
     problems = environment.problems(environ)
     findings = environment.settings(environ, problems)
-    case = Case(Settings.from_environ(environment.mended(environ, problems)), wishes)
+    ctx = Context(Settings.from_environ(environment.mended(environ, problems)), options)
     for check in CHECKS:
         missing = [variable for variable in check.needs if variable in problems]
         found = (
-            [unchecked(f"It needs {' and '.join(missing)}, which must be set right first.")]
-            if missing
-            else await check.look(case)
+            [unchecked(f"It needs {' and '.join(missing)}, which must be set right first.")] if missing else await check.look(ctx)
         )
         findings += [finding.of(check.name) for finding in found]
     return findings

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from secrets import token_urlsafe
 
-from webapp.doctor.finding import Case, Finding, ok, wrong
+from webapp.doctor.finding import Context, Finding, ok, wrong
 from webapp.settings import PREFIX, TABLE, Settings, SettingsError
 
 LEAST_BITS = 100
@@ -42,9 +42,9 @@ def settings(environ: Mapping[str, str], problems: Mapping[str, str]) -> list[Fi
     return found or [ok(f"{given} of {len(TABLE)} are set, the others have defaults.", "settings")]
 
 
-async def secrets(case: Case) -> list[Finding]:
+async def secrets(ctx: Context) -> list[Finding]:
     """Whether the secrets could be guessed."""
-    keys, metrics = case.settings.secret_keys, case.settings.metrics
+    keys, metrics = ctx.settings.secret_keys, ctx.settings.metrics
     found = [
         wrong(f"{_which(number, len(keys), 'KEYSTEAD_SECRET_KEYS')} {weakness}", _MAKE)
         for number, key in enumerate(keys, 1)
@@ -61,11 +61,11 @@ async def secrets(case: Case) -> list[Finding]:
     return found or [ok("Nobody will guess them.")]
 
 
-async def address(case: Case) -> list[Finding]:
+async def address(ctx: Context) -> list[Finding]:
     """Whether the public URL is one for other people."""
-    if case.settings.local:
-        return [ok(f"{case.settings.public_url} is for a look from this machine only.")]
-    return [ok(f"{case.settings.public_url}: keys are bound to {case.settings.rp_id}.")]
+    if ctx.settings.local:
+        return [ok(f"{ctx.settings.public_url} is for a look from this machine only.")]
+    return [ok(f"{ctx.settings.public_url}: keys are bound to {ctx.settings.rp_id}.")]
 
 
 def _misspelt(environ: Mapping[str, str]) -> dict[str, str]:

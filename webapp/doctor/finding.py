@@ -22,7 +22,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Options:
     """What the deployer asked for beside: a mail to somebody, another address to look at, how many MB must be free."""
 
     mail_to: str | None = None
@@ -30,11 +30,11 @@ class Wishes:
     free: int = 500
 
 
-class Case(NamedTuple):
+class Context(NamedTuple):
     """What a check looks at. Of the settings, those that it needs are right."""
 
     settings: Settings
-    wishes: Wishes
+    options: Options
 
 
 class Check(NamedTuple):
@@ -42,7 +42,7 @@ class Check(NamedTuple):
 
     name: str
     needs: tuple[str, ...]
-    look: Callable[[Case], Awaitable[list[Finding]]]
+    look: Callable[[Context], Awaitable[list[Finding]]]
 
 
 def ok(text: str, check: str = "") -> Finding:

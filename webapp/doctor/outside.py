@@ -13,9 +13,10 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from webapp import __version__, probe
-from webapp.doctor.finding import Case, Finding, ok, unchecked, wrong
+from webapp import __version__
+from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
 from webapp.settings import Settings
+from webapp.web import probe
 
 SECONDS = 5
 SAME_TIME = 10.0
@@ -37,23 +38,23 @@ class Answer(NamedTuple):
     told: dict[str, Any] | None
 
 
-async def server(case: Case) -> list[Finding]:
+async def server(ctx: Context) -> list[Finding]:
     """Whether it answers at the public URL, is this deployment, and learns from the proxy what it needs."""
-    url = case.wishes.url or case.settings.public_url
+    url = ctx.options.url or ctx.settings.public_url
     try:
         # Two, because a proxy that writes one of the headers may pass on the other as a visitor sent it.
-        answers = [await asyncio.to_thread(_ask, case, url, claim) for claim in (_USUAL, _STANDARD)]
+        answers = [await asyncio.to_thread(_ask, ctx, url, claim) for claim in (_USUAL, _STANDARD)]
     except Unreached as unreached:
         return [unreached.finding]
-    if fault := _somebody_else(case.settings, url, answers[0]):
+    if fault := _somebody_else(ctx.settings, url, answers[0]):
         return [fault]
     told, headers = [answer.told or {} for answer in answers], answers[0].headers
     found = [
-        *_deployed(case.settings, told[0]),
+        *_deployed(ctx.settings, told[0]),
         *_by_its_clock(told[0]),
-        *_through_the_proxy(case.settings, told),
-        *_headers(case.settings, told[0], headers),
-        *await asyncio.to_thread(_redirected, case),
+        *_through_the_proxy(ctx.settings, told),
+        *_headers(ctx.settings, told[0], headers),
+        *await asyncio.to_thread(_redirected, ctx),
     ]
     faults = [finding for finding in found if finding.state == "wrong"]
     return faults or [ok(f"It answers at {url}, and the proxy tells it what it needs."), *found]
@@ -63,11 +64,11 @@ _USUAL = {"X-Forwarded-For": probe.CLAIM}
 _STANDARD = {"Forwarded": f"for={probe.CLAIM}"}
 
 
-def _ask(case: Case, url: str, claim: dict[str, str]) -> Answer:
+def _ask(ctx: Context, url: str, claim: dict[str, str]) -> Answer:
     headers = {
         **claim,
-        probe.HEADER: probe.question(case.settings.secret_keys),
-        "Origin": case.settings.origin,
+        probe.HEADER: probe.question(ctx.settings.secret_keys),
+        "Origin": ctx.settings.origin,
         "Cookie": f"{probe.COOKIE}=here",
         "User-Agent": f"keystead-doctor/{__version__}",
     }
@@ -79,12 +80,12 @@ def _ask(case: Case, url: str, claim: dict[str, str]) -> Answer:
     except ssl.SSLError:
         raise Unreached(wrong(f"There is no TLS at {url}.", f"Let the proxy end TLS there. {_PROXY}")) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Unreached(_silent(case, url, error)) from None
+        raise Unreached(_silent(ctx, url, error)) from None
 
 
-def _silent(case: Case, url: str, error: Exception) -> Finding:
+def _silent(ctx: Context, url: str, error: Exception) -> Finding:
     why = "the name is not known" if isinstance(error, socket.gaierror) else "nobody answers"
-    if case.wishes.url:
+    if ctx.options.url:
         return wrong(f"{url} cannot be reached: {why}.", "Start the server, or look at the address.")
     return unchecked(f"{url} cannot be reached from here ({why}): is the server running? `--url` names another way to it.")
 
@@ -173,10 +174,10 @@ def _headers(settings: Settings, told: dict[str, Any], headers: http.client.HTTP
     return found
 
 
-def _redirected(case: Case) -> list[Finding]:
+def _redirected(ctx: Context) -> list[Finding]:
     """Whether http leads to https. Only where both have their usual ports, and the public URL is what is looked at."""
-    host = urlsplit(case.settings.public_url)
-    if case.wishes.url or not case.settings.https or host.port:
+    host = urlsplit(ctx.settings.public_url)
+    if ctx.options.url or not ctx.settings.https or host.port:
         return []
     try:
         answer = _get(f"http://{host.hostname}{host.path}/healthz", {})

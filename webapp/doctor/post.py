@@ -1,14 +1,14 @@
 """Mail: whether the server takes letters from us. Sends one only if it was asked to."""
 
-from webapp.doctor.finding import Case, Finding, ok, wrong
-from webapp.mail import Letter, MailFailed, open_mailer
+from webapp.doctor.finding import Context, Finding, ok, wrong
+from webapp.notifications.mail import Letter, MailFailed, open_mailer
 
 _WORDS = "This mail was sent by `keystead doctor`, to see whether mail arrives. Nothing is to be done."
 
 
-async def mail(case: Case) -> list[Finding]:
+async def mail(ctx: Context) -> list[Finding]:
     """Whether mail can leave: the server is reached, secured and logged on to; with an address, that a letter is accepted."""
-    settings, to = case.settings, case.wishes.mail_to
+    settings, to = ctx.settings, ctx.options.mail_to
     outbox = settings.mail.startswith("outbox:")
     if outbox and not settings.local:
         text = "Mails are put into a folder, and nobody gets one: without a code nobody can bind a key."

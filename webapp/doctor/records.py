@@ -1,6 +1,6 @@
 """The backend, as this machine reaches it: whether it keeps its promises now, and what lies around it.
 
-It writes what it takes away again, or what is swept within the hour: a spent id and a counted attempt, under names of its own.
+It writes what it takes away again: counted attempts, under a name of its own.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 import webapp
 from backends import open_backend
-from backends.protocol import Backend, NotOurs, Unavailable
+from backends.protocol import Backend, IncompatibleStore, Unavailable
 from webapp.clock import now
-from webapp.doctor.finding import Case, Finding, ok, unchecked, wrong
+from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
 
 MEGABYTE = 1_000_000
 SAME_TIME = 10.0
@@ -30,53 +30,51 @@ RACERS = 16
 MINUTE = timedelta(minutes=1)
 
 
-async def backend(case: Case) -> list[Finding]:
+async def backend(ctx: Context) -> list[Finding]:
     """Whether it opens, answers, writes, reads, and gives one answer to those who ask at the same time."""
-    if (file := _file(case)) and not file.exists():
+    if (file := _file(ctx)) and not file.exists():
         return [_not_made_yet(file)]
     try:
-        return await _opened(case, _promises)
-    except NotOurs as refused:
+        return await _opened(ctx, _promises)
+    except IncompatibleStore as refused:
         return [wrong(str(refused), "Mend KEYSTEAD_BACKEND, or what it names, as this says.")]
     except Unavailable as unavailable:
-        return [wrong(f"It does not work now: {unavailable}", _todo(case))]
+        return [wrong(f"It does not work now: {unavailable}", _todo(ctx))]
 
 
-async def keys(case: Case) -> list[Finding]:
+async def keys(ctx: Context) -> list[Finding]:
     """Whether browsers will use the bound keys at the public URL."""
-    if (file := _file(case)) and not file.exists():
-        return [ok("None is bound yet.")]
 
     async def look(backends: list[Backend]) -> list[Finding]:
         domains = await backends[0].rp_ids()
-        if left := case.settings.left_behind(domains):
+        if left := ctx.settings.left_behind(domains):
             what, _, todo = left.partition(". ")
             return [wrong(f"{what}.", todo)]
         return [ok(f"They are bound to {' and '.join(domains)}." if domains else "None is bound yet.")]
 
-    return await _asked(case, look)
+    return await asked(ctx, look, "None is bound yet.")
 
 
-async def clock(case: Case) -> list[Finding]:
+async def clock(ctx: Context) -> list[Finding]:
     """Whether this machine's clock agrees with the disk's, the engine's and the calendar."""
 
     async def look(backends: list[Backend]) -> list[Finding]:
         told = await backends[0].engine_time()
         return [_compared(told.timestamp(), "the backend's")] if told else []
 
-    file = _file(case)
-    found = [*_by_the_calendar(), *(_by_the_disk(file) if file else await _asked(case, look))]
+    file = _file(ctx)
+    found = [*_by_the_calendar(), *(_by_the_disk(file) if file else await asked(ctx, look))]
     faults = [finding for finding in found if finding.state == "wrong"]
     return faults or found or [unchecked("The backend does not tell its time.")]
 
 
-async def disk(case: Case) -> list[Finding]:
+async def disk(ctx: Context) -> list[Finding]:
     """Whether the file has room to grow."""
-    file = _file(case)
+    file = _file(ctx)
     if file is None or not file.parent.is_dir():
         return [unchecked("The records are not in a file on this machine." if file is None else f"There is no {file.parent}.")]
     free = shutil.disk_usage(file.parent).free // MEGABYTE
-    if free < case.wishes.free:
+    if free < ctx.options.free:
         return [
             wrong(
                 f"Only {free:,} MB are free where {file} is.",
@@ -86,45 +84,47 @@ async def disk(case: Case) -> list[Finding]:
     return [ok(f"{free:,} MB are free.")]
 
 
-async def files(case: Case) -> list[Finding]:
+async def files(ctx: Context) -> list[Finding]:
     """Whether others on this machine can read the records, or the mails with their codes."""
-    file = _file(case)
-    found = [finding for path, mode in _private(case, file) for finding in _readable(path, mode)]
+    file = _file(ctx)
+    found = [finding for path, mode in _private(ctx, file) for finding in _readable(path, mode)]
     found += _replaceable(file.parent) if file else []
     return found or [
         ok("Nobody else on this machine can read them.") if file else unchecked("The records are not in a file on this machine.")
     ]
 
 
-async def _asked(case: Case, look: Callable[[list[Backend]], Awaitable[list[Finding]]]) -> list[Finding]:
-    """What is found at the backend; that it cannot be asked is another check's to say."""
+async def asked(ctx: Context, look: Callable[[list[Backend]], Awaitable[list[Finding]]], nothing: str = "") -> list[Finding]:
+    """What is found at the backend; `nothing`, if its file is not made yet. That it does not answer is another check's to say."""
+    if (file := _file(ctx)) and not file.exists():
+        return [ok(nothing)]
     try:
-        return await _opened(case, look)
-    except (NotOurs, Unavailable):
+        return await _opened(ctx, look)
+    except (IncompatibleStore, Unavailable):
         return [unchecked("The backend must answer first.")]
 
 
-async def _opened(case: Case, look: Callable[[list[Backend]], Awaitable[list[Finding]]]) -> list[Finding]:
+async def _opened(ctx: Context, look: Callable[[list[Backend]], Awaitable[list[Finding]]]) -> list[Finding]:
     """What is found at the backend, opened twice as two processes would."""
     async with AsyncExitStack() as stack:
         opened = []
         for _ in range(2):
-            opened.append(await open_backend(case.settings.backend))
+            opened.append(await open_backend(ctx.settings.backend))
             stack.push_async_callback(opened[-1].close)
         return await look(opened)
 
 
 async def _promises(backends: list[Backend]) -> list[Finding]:
     await backends[0].ready()
-    name, ends = f"doctor {token_hex(16)}", now() + MINUTE
+    name = f"doctor {token_hex(16)}"
     begun = time.perf_counter()
-    await backends[0].spend_once(f"{name} alone", ends)
+    await backends[0].count_attempt(name, now(), MINUTE)
     took = time.perf_counter() - begun
+    await backends[0].forget_attempts(name)
     both = [backends[number % 2] for number in range(RACERS)]
-    spent = await asyncio.gather(*(each.spend_once(name, ends) for each in both))
     counted = await asyncio.gather(*(each.count_attempt(name, now(), MINUTE) for each in both))
     await backends[0].forget_attempts(name)
-    if sum(spent) != 1 or sorted(attempts.count for attempts in counted) != list(range(1, RACERS + 1)):
+    if sorted(attempts.count for attempts in counted) != list(range(1, RACERS + 1)):
         text = "Two who asked at the same time got the same answer: one code or ceremony could be used twice."
         return [wrong(text, "Do not serve with this backend. Run its contract (docs/backends.md), and tell its author.")]
     if took > SLOW:
@@ -160,12 +160,12 @@ def _compared(other: float, whose: str) -> Finding:
     return wrong(text, "Set the clock, and let the machine keep it (NTP): codes and sessions end by it.")
 
 
-def _private(case: Case, file: Path | None) -> Iterator[tuple[Path, str]]:
+def _private(ctx: Context, file: Path | None) -> Iterator[tuple[Path, str]]:
     """What others must not read, and the mode that it should have."""
     if file:
         yield from ((file.with_name(file.name + end), "600") for end in ("", "-wal", "-shm"))
-    if case.settings.mail.startswith("outbox:"):
-        yield Path(unquote(urlsplit(case.settings.mail).path)), "700"
+    if ctx.settings.mail.startswith("outbox:"):
+        yield Path(unquote(urlsplit(ctx.settings.mail).path)), "700"
 
 
 def _readable(path: Path, mode: str) -> list[Finding]:
@@ -181,9 +181,9 @@ def _replaceable(folder: Path) -> list[Finding]:
     return [wrong(f"Anybody on this machine can put another file into {folder}.", f"chmod o-w {folder}")] if anybody else []
 
 
-def _file(case: Case) -> Path | None:
+def _file(ctx: Context) -> Path | None:
     """The file that the records are in; None if another engine has them."""
-    parts = urlsplit(case.settings.backend)
+    parts = urlsplit(ctx.settings.backend)
     return Path(unquote(parts.path)).absolute() if parts.scheme == "file" else None
 
 
@@ -196,8 +196,8 @@ def _not_made_yet(file: Path) -> Finding:
     return ok(f"{file} is not there yet: `keystead backend migrate` makes it.")
 
 
-def _todo(case: Case) -> str:
-    file = _file(case)
+def _todo(ctx: Context) -> str:
+    file = _file(ctx)
     if file is None:
         return "See that the server runs, that this machine reaches it, and that KEYSTEAD_BACKEND names it."
     return f"See that the disk is neither full nor read-only, and that the user that runs Keystead owns {file} and its folder."

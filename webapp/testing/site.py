@@ -4,8 +4,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal
 from starlette.applications import Starlette
@@ -13,12 +14,16 @@ from starlette.testclient import TestClient
 
 from backends.protocol import Backend
 from backends.records import Account
-from webapp import clock, passwords
+from webapp import clock
+from webapp.accounts import commits, passwords
+from webapp.accounts.context import Context
+from webapp.accounts.decision import Operation
 from webapp.app import create_app
 from webapp.settings import Settings
 from webapp.testing.mailbox import Outbox
 from webapp.testing.visitor import Visitor
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - everybody's, in tests
@@ -69,7 +74,7 @@ class Site:
         return self._running.portal
 
     def call(self, question: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """The answer to a question of the backend (or of anything else that is awaited), asked in the site's event loop."""
+        """The answer to a query of the backend (or of anything else that is awaited), asked in the site's event loop."""
         return self.portal.call(question, *args)
 
     def add_account(self, username: str, **changes: Any) -> Account:
@@ -83,8 +88,23 @@ class Site:
             "password_at": now,
         }
         account = Account(username=username, **given | changes)
-        self.call(self.backend.add_account, account)
-        return account
+        return self.call(commits.add, self.context, account)
+
+    @property
+    def context(self) -> Context:
+        """What operations are carried out with at this site, by nobody's session."""
+        return Context(self.settings, self.backend, self.state["metrics"], owes=self.state["sender"].owes)
+
+    def read(self, account: Account | None = None) -> Account:
+        """The account as it is now; the first one, if none is named."""
+        found = self.call(self.backend.account, (account or self.account).id)
+        if found is None:
+            raise LookupError("the account is gone")
+        return found
+
+    def change(self, account: Account, operation: Operation[P], *args: P.args, **kwargs: P.kwargs) -> Account:
+        """The account once this operation is committed, decided about what is stored."""
+        return self.call(partial(commits.change, self.context, self.read(account), operation, *args, **kwargs))
 
     def visitor(self, account: Account | None = None, *, htmx: bool = False, address: str = ADDRESS) -> Visitor:
         """Somebody at a browser of their own, who reads the mail of this account (else of the first)."""

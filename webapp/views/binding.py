@@ -1,54 +1,55 @@
-"""Bind, rename and unbind a security key. Never changes a key without a fresh proof, which `proving.py` takes."""
+"""Bind, rename, reinstate and unbind a security key. Never changes a key without a proof, which `proving.py` takes."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
 
 from backends.protocol import KeyTaken
-from backends.records import SecurityKey
-from webapp import ceremonies, clock, events, guards, letters, pages, recovery, sessions, steps
-from webapp.ceremonies import Failed
-from webapp.guards import Proven, SignedIn
-from webapp.state import Request
-from webapp.webauthn import BoundKey
+from webapp import clock
+from webapp.accounts import ceremonies, keys
+from webapp.accounts.ceremonies import Answer, Failed
+from webapp.accounts.decision import Refused
+from webapp.accounts.keys import KeyNotBound
+from webapp.web import cookies, guards, paths, responses, steps
+from webapp.web.guards import Authenticated, Fresh, Proven
+from webapp.web.state import Request
 
 NOTICES = {"late": "For this, show once more that it is you. Nothing is lost."}
 
 
-@guards.signed_in
-async def show(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def show(request: Request, who: Authenticated) -> Response:
     """The bind page, at the step that this session has reached; a reload loses nothing."""
-    then = guards.local_path(request.query_params.get("then", ""), "")
-    return await steps.next_step(request, who, then, notice=NOTICES.get(request.query_params.get("notice", "")))
+    then = paths.local(request, request.query_params.get("then", ""))
+    return steps.next_step(request, who, then, notice=NOTICES.get(request.query_params.get("notice", "")))
 
 
-@guards.signed_in
-async def done(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def done(request: Request, who: Authenticated) -> Response:
     """Bound: what happens next."""
-    if not who.keys:
-        return pages.go(request, "binding.show")
-    newest = max(who.keys, key=lambda key: key.bound_at)
-    left = await recovery.left(request, who.account.id)
-    return pages.page(request, "done.html", key=pages.keys([newest])[0], codes_left=left, **steps.context(request, who))
+    newest = keys.newest(who.account)
+    if newest is None:
+        return responses.go(request, "binding.show")
+    return responses.page(request, "done.html", key=responses.keys([newest])[0], **steps.context(request, who))
 
 
-@guards.signed_in
-async def row(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def row(request: Request, who: Authenticated) -> Response:
     """The row of the Security Settings."""
-    return await _row(request, who)
+    return _row(request, who)
 
 
-@guards.signed_in
-async def dialog(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def dialog(request: Request, who: Authenticated) -> Response:
     """The dialog of the first page: whether a key was bound since it opened."""
     query = request.query_params
     since = _moment(query.get("since", ""))
-    bound = any(key.bound_at >= since for key in who.keys)
+    bound = any(key.bound_at >= since for key in who.account.keys)
     if not bound and "since" in query and not {"check", "help"} & set(query):
         return Response(status_code=204)  # a poll with nothing new: the dialog stays as it is, and the focus with it
-    return pages.panel(
+    return responses.panel(
         request,
         "dialog.html",
         "_dialog.html",
@@ -62,114 +63,96 @@ async def dialog(request: Request, who: SignedIn) -> Response:
 @guards.proven
 async def begin_bind(request: Request, who: Proven) -> Response:
     """The ceremony form."""
-    form = await guards.form(request)
-    return steps.bind(request, who, label=steps.tidy(form.get("name", "")), ceremony=ceremonies.begin_bind(request, who))
+    ceremony = ceremonies.begin_bind(who.context.settings, who.account, who.session.id)
+    who.context.metrics.ceremony("bind", "begun")
+    return steps.bind(request, who, label=keys.normalise(request.state.form.get("name", "")), ceremony=ceremony)
 
 
 @guards.proven
 async def finish_bind(request: Request, who: Proven) -> Response:
     """Bind the key that answered, or say why not."""
-    form = await guards.form(request)
-    label = steps.tidy(form.get("name", ""))
+    form, token = request.state.form, who.new_token()
+    label = keys.normalise(form.get("name", ""))
+    answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
     try:
-        key = _record(request, who, await ceremonies.finish_bind(request, form, who), label)
-        await request.state.backend.add_key(key)
+        await who.change(keys.bind, who.session.id, answer, label, token)
     except Failed as failed:
-        return steps.bind(request, who, label=label, failure=failed.failure, status=422)
+        who.context.metrics.ceremony("bind", failed.kind)
+        status = 409 if failed.kind == "taken" else 422
+        return steps.bind(request, who, label=label, failure=failed.kind, status=status)
     except KeyTaken:
-        return steps.bind(request, who, label=label, failure=ceremonies.TAKEN, status=409)
-    await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
-    if await sessions.step_up(request, who.session, proof="key") is None:
-        # Another session bound a key in this very moment and ended this one, whose proof (a code) is no longer enough.
-        await request.state.backend.remove_key(who.account.id, key.id)
-        raise guards.NotSignedIn
-    await events.add(request, who.account.id, "key bound", key.name)
-    return pages.go(request, "binding.done", task=letters.key_bound(request, who.account, key.name, key.bound_at))
+        who.context.metrics.ceremony("bind", "taken")
+        return steps.bind(request, who, label=label, failure="taken", status=409)
+    who.context.metrics.ceremony("bind", "accepted")
+    cookies.hand_out(request, token)
+    return responses.go(request, "binding.done")
 
 
 @guards.proven
 async def name_key(request: Request, who: Proven) -> Response:
     """Rename a key."""
-    form = await guards.form(request)
-    key = pages.named_by(request.path_params["key"], who.keys)
-    name = steps.tidy(form.get("name", ""))
-    if key is None:
-        return await _row(request, who, error="That key is no longer bound.", status=404)
-    if not name:
-        return await _row(request, who, editing=pages.slug(key.id), error="Give the key a name.", status=422)
-    await request.state.backend.rename_key(who.account.id, key.id, name)
-    await events.add(request, who.account.id, "key renamed", name)
-    if not pages.by_htmx(request):
-        return pages.go(request, "account.security", {"notice": "renamed"})
-    renamed = replace(who, keys=await request.state.backend.keys_of(who.account.id))
-    return await _row(request, renamed, notice="The key has a new name.")
+    slug = request.path_params["key"]
+    try:
+        account = await who.change(keys.rename, keys.id_of(slug), request.state.form.get("name", ""))
+    except KeyNotBound:
+        return _row(request, who, error="That key is no longer bound.", status=404)
+    except Refused:
+        return _row(request, who, editing=slug, error="Give the key a name.", status=422)
+    if not responses.by_htmx(request):
+        return responses.go(request, "account.security", {"notice": "renamed"})
+    return _row(request, replace(who, account=account), notice="The key has a new name.")
 
 
-@guards.signed_in
-async def confirm_unbind(request: Request, who: SignedIn) -> Response:
-    """The unbind dialog: first the proof, then the question."""
-    key = pages.named_by(request.path_params["key"], who.keys)
-    return steps.unbind(request, who, key) if key else steps.gone(request)
+@guards.fresh
+async def reinstate(request: Request, who: Fresh) -> Response:
+    """A suspended key is asked for again."""
+    try:
+        await who.change(keys.reinstate, keys.id_of(request.path_params["key"]))
+    except KeyNotBound:
+        return steps.gone(request)
+    return responses.go(request, "account.security", {"notice": "reinstated"})
 
 
-@guards.signed_in
-async def unbind(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def confirm_unbind(request: Request, who: Authenticated) -> Response:
+    """The unbind dialog: first the touch for this act, then the question."""
+    try:
+        return steps.unbind(request, who, keys.find(who.account, keys.id_of(request.path_params["key"])))
+    except KeyNotBound:
+        return steps.gone(request)
+
+
+@guards.authenticated
+async def unbind(request: Request, who: Authenticated) -> Response:
     """Unbind the key; somebody else's is not found."""
-    key = pages.named_by(request.path_params["key"], who.keys)
-    if key is None:
+    try:
+        key = keys.find(who.account, keys.id_of(request.path_params["key"]))
+        if not guards.is_proven(who, now=True):
+            return steps.unbind(request, who, key, error="Touch a key first, to show that it is you.", status=403)
+        token = who.new_token()
+        account = await who.demanding("fresh").change(keys.unbind_here, key.id, who.session.id, token)
+    except KeyNotBound:
         return steps.gone(request)
-    if guards.proof_of(who) is None:
-        return steps.unbind(request, who, key, error="Touch a key first, to show that it is you.", status=403)
-    if not await request.state.backend.remove_key(who.account.id, key.id):
-        return steps.gone(request)
-    await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
-    await sessions.step_up(request, who.session)
-    await events.add(request, who.account.id, "key unbound", key.name)
-    void = await _void_recovery_codes(request, who)
-    task = letters.key_unbound(request, who.account, key.name)
-    return pages.go(request, "account.security", {"notice": "unbound-last" if void else "unbound"}, task=task)
-
-
-async def _void_recovery_codes(request: Request, who: SignedIn) -> bool:
-    """Recovery codes stand in for a key: with the last key they go."""
-    if await request.state.backend.keys_of(who.account.id) or not await recovery.left(request, who.account.id):
-        return False
-    await request.state.backend.put_recovery_codes(who.account.id, [], clock.now())
-    await events.add(request, who.account.id, "recovery codes void")
-    return True
-
-
-def _record(request: Request, who: Proven, key: BoundKey, label: str) -> SecurityKey:
-    return SecurityKey(
-        id=key.id,
-        account_id=who.account.id,
-        name=label or steps.suggestion(who),
-        public_key=key.public_key,
-        sign_count=key.sign_count,
-        aaguid=key.aaguid,
-        attestation=key.attestation,
-        transports=key.transports,
-        rp_id=request.state.settings.rp_id,
-        bound_at=clock.now(),
-    )
+    cookies.hand_out(request, token)
+    void = bool(who.account.recovery_codes) and not account.recovery_codes
+    return responses.go(request, "account.security", {"notice": "unbound-last" if void else "unbound"})
 
 
 def _moment(milliseconds: str) -> datetime:
     """The moment that a dialog carries along; now, for a dialog that opens."""
     now = clock.now()
     known = milliseconds.isascii() and milliseconds.isdecimal() and len(milliseconds) < 15
-    return min(now, datetime.fromtimestamp(int(milliseconds) / 1000, now.tzinfo)) if known else now
+    return min(now, datetime.fromtimestamp(int(milliseconds) / 1000, UTC)) if known else now
 
 
-async def _row(
+def _row(
     request: Request,
-    who: SignedIn,
+    who: Authenticated,
     *,
     editing: str | None = None,
     error: str | None = None,
     notice: str | None = None,
     status: int = 200,
 ) -> Response:
-    left = await recovery.left(request, who.account.id)
-    shown: dict[str, Any] = {"editing": editing, "error": error, "notice": notice, "codes_left": left}
-    return pages.panel(request, "security.html", "_row.html", status, **shown, **steps.context(request, who))
+    shown: dict[str, Any] = {"editing": editing, "error": error, "notice": notice}
+    return responses.panel(request, "security.html", "_row.html", status, **shown, **steps.context(request, who))

@@ -1,15 +1,22 @@
 """Log on: the password, then the key. Never says which of username and password was wrong."""
 
-from dataclasses import replace
+from contextlib import suppress
 
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from backends.records import Account, Event, Proof
-from webapp import alarms, ceremonies, clock, events, guards, letters, limits, pages, passwords, preview, recovery, sessions
-from webapp.ceremonies import Ceremony, Failed, Failure
-from webapp.guards import HalfSignedIn
-from webapp.state import Request
+from backends.protocol import Unavailable
+from backends.records import Account
+from webapp import clock
+from webapp.accounts import ceremonies, commits, devices, keys, limits, logon, opening, passwords, sessions
+from webapp.accounts.ceremonies import Answer, Ceremony, Failed
+from webapp.accounts.commits import Uncertain
+from webapp.accounts.context import Context
+from webapp.accounts.decision import Refused
+from webapp.accounts.limits import TooOften
+from webapp.web import client, cookies, guards, paths, responses
+from webapp.web.guards import PasswordOnly
+from webapp.web.state import Request
+from webapp.web.wording import FAILURES
 
 WRONG = "The username or the password is wrong."
 FROZEN = "This account is frozen, because somebody said that it was used by someone else. Set a new password to open it again."
@@ -17,174 +24,212 @@ NOTICES = {
     "off": "You are logged off.",
     "ended": "Your logon took too long, or was ended elsewhere. Please log on again.",
     "password": "Your password is set. Log on with it.",
+    "known": "This browser is known now. Log on with your password.",
 }
 
 
 @guards.anyone
 async def show(request: Request) -> Response:
     """The form; who is signed in already goes on."""
+    wanted = request.query_params.get("next", "")
     if await guards.visitor(request):
-        return pages.go_to(request, _next(request, request.query_params.get("next", "")))
-    return _form(request, request.query_params.get("next", ""), notice=NOTICES.get(request.query_params.get("notice", "")))
+        return responses.go_to(request, _next(request, wanted))
+    return _form(request, wanted, notice=NOTICES.get(request.query_params.get("notice", "")))
 
 
 @guards.anyone
 async def submit(request: Request) -> Response:
     """The password is right: on to the key, or in. Wrong or too often: the form says so."""
-    form = await guards.form(request)
-    username, wanted = form.get("username", "").strip(), form.get("next", "")
-    await limits.logon(request, username)
-    account = await _account(request, username, form.get("password", ""))
-    await limits.logon_was(request, username, right=account is not None)
-    if account is None:
-        return _form(request, wanted, username=username, error=WRONG, status=401)
-    if guards.is_shut(account):
-        return _form(request, wanted, username=username, error=FROZEN, status=403)
-    return await _begin(request, account, wanted)
+    form, ctx = request.state.form, client.context(request)
+    name, password, wanted = form.get("username", "").strip(), form.get("password", ""), form.get("next", "")
+    found = await ctx.backend.account_named(name)
+    known = found is not None and devices.knows(ctx.device, found)
+    try:
+        await limits.logon(ctx, name, known=known)
+    except TooOften as often:
+        return _too_often(request, often, name)
+    hash = found.password_hash if found else None
+    right = await passwords.verify(hash, password, known=known)
+    await limits.logon_was(ctx, name, known=known, right=right)
+    if found is None or not right:
+        return _form(request, wanted, username=name, error=WRONG, status=401)
+    return await _begin(request, ctx, found, name, password, wanted)
 
 
-@guards.half_signed_in
-async def key(request: Request, who: HalfSignedIn) -> Response:
+@guards.password_only
+async def key(request: Request, who: PasswordOnly) -> Response:
     """Insert your key and touch it."""
     return _panel(request, who, wanted=request.query_params.get("next", ""))
 
 
-@guards.half_signed_in
-async def begin_key(request: Request, who: HalfSignedIn) -> Response:
+@guards.password_only
+async def begin_key(request: Request, who: PasswordOnly) -> Response:
     """The ceremony form."""
-    form = await guards.form(request)
-    if not who.keys:  # unbound elsewhere, or by the deployer, since the password was given
-        return await _enter(request, who, _next(request, form.get("next", "")))
-    return _panel(request, who, wanted=form.get("next", ""), ceremony=ceremonies.begin_use(request, "logon", who))
+    wanted, asked = request.state.form.get("next", ""), keys.asked(who.account, who.context.settings)
+    if not asked:  # unbound elsewhere, or by the deployer, since the password was given
+        token = who.new_token()
+        return _entered(
+            request, who.context, await who.change(logon.without_key, who.session.id, token), token, _next(request, wanted)
+        )
+    ceremony = ceremonies.begin_use(who.context.settings, "logon", who.account, who.session.id, asked)
+    who.context.metrics.ceremony("logon", "begun")
+    return _panel(request, who, wanted=wanted, ceremony=ceremony)
 
 
-@guards.half_signed_in
-async def finish_key(request: Request, who: HalfSignedIn) -> Response:
+@guards.password_only
+async def finish_key(request: Request, who: PasswordOnly) -> Response:
     """Signed in, or why not."""
-    form = await guards.form(request)
-    wanted = form.get("next", "")
-    await limits.look(request, limits.KEY_STEP, who.account.id, limits.here(request))
+    form, token, here = request.state.form, who.new_token(), limits.here(who.context)
+    await limits.look(who.context, limits.KEY_STEP, who.account.id, here)
+    answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
     try:
-        event = await ceremonies.finish_logon(request, form, who)
+        account = await who.change(logon.with_key, who.session.id, answer, token)
     except Failed as failed:
-        await limits.count(request, limits.KEY_STEP, who.account.id, limits.here(request))
-        task = await alarms.key_refused(request, who.account, failed)
-        return _panel(request, who, wanted=wanted, failure=failed.failure, status=422, task=task)
-    return await _entered(request, who, _next(request, wanted), event)
+        who.context.metrics.ceremony("logon", failed.kind)
+        with suppress(Unavailable):  # what was refused is committed, and is told
+            await limits.count(who.context, limits.KEY_STEP, who.account.id, here)
+        return _panel(request, who, wanted=form.get("next", ""), failure=failed.kind, status=422)
+    who.context.metrics.ceremony("logon", "accepted")
+    return _entered(request, who.context, account, token, _next(request, form.get("next", "")))
 
 
-@guards.half_signed_in
-async def recovery_code(request: Request, who: HalfSignedIn) -> Response:
+@guards.password_only
+async def recovery_code(request: Request, who: PasswordOnly) -> Response:
     """For whoever does not have the key: type a recovery code."""
     return _recovery(request, who)
 
 
-@guards.half_signed_in
-async def use_recovery_code(request: Request, who: HalfSignedIn) -> Response:
+@guards.password_only
+async def use_recovery_code(request: Request, who: PasswordOnly) -> Response:
     """Signed in by a recovery code, which is used up; every other session is ended."""
-    form = await guards.form(request)
-    await limits.count(request, limits.RECOVERY, who.account.id, limits.here(request))
-    digest = recovery.digest(who.account.id, form.get("code", ""))
-    if not await request.state.backend.spend_recovery_code(who.account.id, digest, clock.now()):
-        answer = _recovery(request, who, error="That is not one of your recovery codes, or it was used before.", status=422)
-        answer.background = await alarms.key_refused(request, who.account)
-        return answer
-    left = await recovery.left(request, who.account.id)
-    await request.state.backend.remove_sessions_of(who.account.id, keep=who.session.id)
-    await events.add(request, who.account.id, "recovery code used", f"{left} left")
-    answer = await _enter(request, who, pages.url(request, "account.security") + "?notice=recovered", "recovery")
-    answer.background = letters.recovery_code_used(request, who.account, left)
-    return answer
+    await limits.count(who.context, limits.RECOVERY, who.account.id, limits.here(who.context))
+    token = who.new_token()
+    try:
+        account = await who.change(logon.with_recovery_code, who.session.id, request.state.form.get("code", ""), token)
+    except Refused:
+        error = "That is not one of your recovery codes, or it was used before."
+        return _recovery(request, who, error=error, status=422)
+    return _entered(request, who.context, account, token, responses.url(request, "account.security") + "?notice=recovered")
+
+
+@guards.password_only
+async def wait(request: Request, who: PasswordOnly) -> Response:
+    """For whoever has neither key nor recovery code, where the deployer allows it: opening after a wait."""
+    return _wait(request, who)
+
+
+@guards.password_only
+async def ask_to_open(request: Request, who: PasswordOnly) -> Response:
+    """The wait begins; or, once it is over, the account opens."""
+    if keys.asked(who.account, who.context.settings) and not opening.has_passed(who.account, clock.now()):
+        with suppress(Refused):  # not allowed here: the page says what is
+            await who.change(opening.ask)
+        return responses.go(request, "logon.wait")
+    token = who.new_token()
+    account = await who.change(logon.without_key, who.session.id, token)
+    return _entered(request, who.context, account, token, responses.url(request, "account.security") + "?notice=opened")
 
 
 @guards.anyone
 async def log_off(request: Request) -> Response:
     """Out, from whatever stage."""
-    session = await sessions.end(request)
-    if session is not None and session.stage == "full":
-        await events.add(request, session.account_id, "logged off")
-    return pages.go(request, "logon.show", {"notice": "off"})
+    token = cookies.token(request)
+    ctx = client.context(request)
+    account = await ctx.backend.account(sessions.account_of(token)) if token else None
+    if token and account:
+        await commits.change(ctx, account, sessions.log_off, sessions.hash_token(token))
+    cookies.take_away(request)
+    return responses.go(request, "logon.show", {"notice": "off"})
 
 
-async def _account(request: Request, username: str, password: str) -> Account | None:
-    """The account, if this is its username and password. Takes as long for a name that nobody has."""
-    account = await request.state.backend.account_named(username)
-    right = await passwords.verify(account.password_hash if account else None, password)
-    if account is None or not right:
-        return None
-    if not passwords.outdated(account.password_hash):
-        return account
-    stronger = replace(account, password_hash=await passwords.hash(password))
-    return stronger if await request.state.backend.record_account(account, stronger) else account
+async def _begin(request: Request, ctx: Context, found: Account, name: str, password: str, wanted: str) -> Response:
+    """A session for whoever gave the password."""
+    hash, token = found.password_hash, sessions.new_token(found.id)
+    stronger = await passwords.hash(password) if passwords.outdated(hash) else None
+    before = cookies.token(request)
+    try:
+        account = await commits.change(ctx, found, logon.begin, hash, token, stronger=stronger, before=before)
+    except Refused as refused:
+        if refused.kind != "frozen":
+            raise sessions.NotSignedIn from None
+        return _form(request, wanted, username=name, error=FROZEN, status=403)
+    if before and sessions.account_of(before) != account.id:
+        await _end(ctx, before)
+    if not sessions.is_authenticated(account, token):
+        cookies.hand_out(request, token)
+        return responses.go(request, "logon.key", {"next": wanted} if wanted else None)
+    return _entered(request, ctx, account, token, _next(request, wanted))
 
 
-async def _begin(request: Request, account: Account, wanted: str) -> Response:
-    """A session for whoever gave the password.
-
-    It is put down before account and keys are looked at again: a key that is bound, or a password that is changed, at this very
-    moment is either seen here, or ends this session.
-    """
-    session = await sessions.begin(request, account)
-    today = await request.state.backend.account(account.id)
-    if today is None or today.password_hash != account.password_hash or guards.is_shut(today):
-        await sessions.drop(request, session)
-        raise guards.NotSignedIn
-    who = HalfSignedIn(today, session, await request.state.backend.keys_of(account.id))
-    if who.keys and (preview.includes(request.state.settings, today) or today.frozen_at):
-        return pages.go(request, "logon.key", {"next": wanted} if wanted else None)
-    return await _enter(request, who, _next(request, wanted))
+async def _end(ctx: Context, token: str) -> None:
+    """End another account's session, whose token this browser no longer carries. If the backend cannot, it expires by itself."""
+    with suppress(Unavailable, Uncertain):
+        if account := await ctx.backend.account(sessions.account_of(token)):
+            await commits.change(ctx, account, sessions.log_off, sessions.hash_token(token))
 
 
-async def _enter(request: Request, who: HalfSignedIn, path: str, proof: Proof | None = None) -> Response:
-    """In, without a key."""
-    return await _entered(request, who, path, await events.log_on(request, who.session, proof, ""))
-
-
-async def _entered(request: Request, who: HalfSignedIn, path: str, event: Event | None) -> Response:
-    """In. Everything that this account owes at logon was given; an account that was frozen is open again."""
-    if event is None:
-        raise guards.NotSignedIn
-    if who.account.frozen_at and await request.state.backend.record_account(who.account, replace(who.account, frozen_at=None)):
-        await events.add(request, who.account.id, "unfrozen")
-    new = sessions.is_new_browser(request, who.account) and event.seq > 1
-    return pages.go_to(request, path, letters.new_browser(request, who.account) if new else None)
+def _entered(request: Request, ctx: Context, account: Account, token: str, path: str) -> Response:
+    """In: the cookie of the session, and this browser is known from now on."""
+    cookies.hand_out(request, token)
+    cookies.remember(request, devices.known_to(ctx.device, account))
+    return responses.go_to(request, path)
 
 
 def _next(request: Request, wanted: str) -> str:
-    return guards.local_path(wanted, pages.url(request, "account.show"))
+    return paths.local(request, wanted, responses.url(request, "account.show"))
 
 
 def _form(
     request: Request, wanted: str, *, username: str = "", error: str | None = None, notice: str | None = None, status: int = 200
 ) -> Response:
-    return pages.page(request, "logon.html", status, username=username, next=wanted, error=error, notice=notice)
+    return responses.page(request, "logon.html", status, username=username, next=wanted, error=error, notice=notice)
 
 
-def _recovery(request: Request, who: HalfSignedIn, *, error: str | None = None, status: int = 200) -> Response:
-    return pages.page(request, "logon_recovery.html", status, username=who.account.username, error=error)
+def _too_often(request: Request, often: TooOften, name: str) -> Response:
+    """As everywhere; and how to get in all the same, for whoever owns the account that strangers guess at."""
+    headers = {"retry-after": str(often.seconds)}
+    minutes = -(-often.seconds // 60)
+    return responses.page(request, "too_often.html", 429, headers=headers, minutes=minutes, username=name)
+
+
+def _recovery(request: Request, who: PasswordOnly, *, error: str | None = None, status: int = 200) -> Response:
+    wait = who.context.settings.wait is not None
+    return responses.page(request, "logon_recovery.html", status, username=who.account.username, error=error, can_wait=wait)
+
+
+def _wait(request: Request, who: PasswordOnly) -> Response:
+    settings, account = who.context.settings, who.account
+    if settings.wait is None:
+        return responses.go(request, "logon.recovery_code")
+    return responses.page(
+        request,
+        "logon_wait.html",
+        username=account.username,
+        opening=account.opening,
+        over=opening.has_passed(account, clock.now()),
+        hours=int(settings.wait.total_seconds() // 3600),
+    )
 
 
 def _panel(
     request: Request,
-    who: HalfSignedIn,
+    who: PasswordOnly,
     *,
     wanted: str,
     ceremony: Ceremony | None = None,
-    failure: Failure | None = None,
+    failure: str | None = None,
     status: int = 200,
-    task: BackgroundTask | None = None,
 ) -> Response:
-    answer = pages.panel(
+    return responses.panel(
         request,
         "logon_key.html",
         "_key.html",
         status,
-        keys=pages.keys(who.keys),
+        keys=responses.keys(keys.asked(who.account, who.context.settings)),
         username=who.account.username,
         next=wanted,
-        device=pages.device(request),
+        device=responses.device(request),
+        opening=who.account.opening,
         ceremony=ceremony,
-        failure=failure,
+        failure=FAILURES[failure] if failure else None,
     )
-    answer.background = task
-    return answer

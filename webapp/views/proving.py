@@ -1,100 +1,108 @@
 """Prove that it is you: a code by e-mail while no key is bound, a touch of a bound key otherwise. Never signs anybody in."""
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
-from backends.records import Proof
-from webapp import alarms, ceremonies, events, guards, pages, sessions, steps, verification
-from webapp.ceremonies import Failed
-from webapp.guards import Proven, SignedIn
-from webapp.state import Request
-from webapp.verification import NotSent, Wrong
+from webapp.accounts import ceremonies, keys, proving, sessions
+from webapp.accounts.ceremonies import Answer, Failed
+from webapp.accounts.codes import Wrong
+from webapp.accounts.decision import Refused
+from webapp.accounts.keys import KeyNotBound
+from webapp.notifications.verification import NotSent
+from webapp.web import cookies, guards, paths, responses, steps, wording
+from webapp.web.guards import Authenticated
+from webapp.web.state import Request
+
+_STATUS = {"too soon": 429, "too often": 429, "mail failed": 503}
 
 
-@guards.signed_in
-async def send_code(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def send_code(request: Request, who: Authenticated) -> Response:
     """Send a code, or the one that is still valid once more."""
-    then = _then(request, await guards.form(request))
-    if who.keys:
+    then = _then(request)
+    if sessions.live_keys(who.account):
         return steps.prove(request, who, then)
     try:
-        again = await verification.send(request, who, steps.PURPOSE, who.account.email)
+        account, again = await request.state.sender.send_code(who.context, who.account, who.session.id, "bind", who.account.email)
     except NotSent as not_sent:
-        headers = {"retry-after": str(not_sent.retry_after)} if not_sent.retry_after else None
-        return await steps.verify(request, who, then, error=not_sent.words, status=not_sent.status, headers=headers)
-    if not pages.by_htmx(request):
+        headers = {"retry-after": str(not_sent.seconds)} if not_sent.seconds else None
+        who = replace(who, account=not_sent.account)
+        error, status = wording.not_sent(not_sent.kind, not_sent.seconds), _STATUS[not_sent.kind]
+        return steps.verify(request, who, then, error=error, status=status, headers=headers)
+    if not responses.by_htmx(request):
         return _back(request, then)
-    return await steps.verify(
-        request, who, then, sent="The same code was sent again." if again else "A code is on its way to you."
-    )
+    sent = "The same code was sent again." if again else "A code is on its way to you."
+    return steps.verify(request, replace(who, account=account), then, sent=sent)
 
 
-@guards.signed_in
-async def verify(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def verify(request: Request, who: Authenticated) -> Response:
     """Proof, if these are the digits that were sent to this session."""
-    form = await guards.form(request)
-    then = _then(request, form)
-    if who.keys:
-        return steps.prove(request, who, then)
+    then, token = _then(request), who.new_token()
     try:
-        await verification.check(request, who, steps.PURPOSE, form.get("code", ""), who.account.email)
+        account = await who.change(proving.by_code, who.session.id, request.state.form.get("code", ""), token)
     except Wrong as wrong:
-        return await steps.verify(request, who, then, error=wrong.words, status=wrong.status)
-    proven = await _step_up(request, who, "code")
-    return await steps.next_step(request, proven, then) if pages.by_htmx(request) else _back(request, then)
+        who.context.metrics.code_tried("bind", wrong.kind)
+        who = replace(who, account=wrong.account)
+        return steps.verify(request, who, then, error=wording.wrong_code(wrong), status=422)
+    except Refused:
+        return steps.prove(request, who, then)
+    who.context.metrics.code_tried("bind", "right")
+    cookies.hand_out(request, token)
+    proven = replace(who, account=account, session=sessions.get(account, who.session.id))
+    return steps.next_step(request, proven, then) if responses.by_htmx(request) else _back(request, then)
 
 
-@guards.signed_in
-async def begin_prove(request: Request, who: SignedIn) -> Response:
+@guards.authenticated
+async def begin_prove(request: Request, who: Authenticated) -> Response:
     """The ceremony form; it leads on to binding, to where `then` says, or to unbinding the key that `unbind` names."""
-    form = await guards.form(request)
-    then, unbind = _then(request, form), form.get("unbind", "")
-    if not who.keys or (guards.proof_of(who) and not unbind):
-        return await steps.next_step(request, who, then)
-    ceremony = ceremonies.begin_use(request, "prove", who)
+    then, unbind = _then(request), request.state.form.get("unbind", "")
+    live = sessions.live_keys(who.account)
+    if not live or (not unbind and guards.is_proven(who, now=bool(then))):
+        return steps.next_step(request, who, then)
+    ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live)
+    who.context.metrics.ceremony("prove", "begun")
     if not unbind:
         return steps.prove(request, who, then, ceremony=ceremony)
-    key = pages.named_by(unbind, who.keys)
-    return steps.unbind(request, who, key, ceremony=ceremony) if key else steps.gone(request)
-
-
-@guards.signed_in
-async def finish_prove(request: Request, who: SignedIn) -> Response:
-    """Proof, or why not."""
-    form = await guards.form(request)
-    then, unbind = _then(request, form), form.get("unbind", "")
-    key = pages.named_by(unbind, who.keys)
-    if unbind and key is None:
-        return steps.gone(request)
     try:
-        used = await ceremonies.finish_prove(request, form, who)
+        return steps.unbind(request, who, keys.find(who.account, keys.id_of(unbind)), ceremony=ceremony)
+    except KeyNotBound:
+        return steps.gone(request)
+
+
+@guards.authenticated
+async def finish_prove(request: Request, who: Authenticated) -> Response:
+    """Proof, or why not."""
+    form, then, token = request.state.form, _then(request), who.new_token()
+    unbind, key = form.get("unbind", ""), None
+    try:
+        if unbind:
+            key = keys.find(who.account, keys.id_of(unbind))
+        answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
+        account = await who.change(proving.by_key, who.session.id, answer, token)
+    except KeyNotBound:
+        return steps.gone(request)
     except Failed as failed:
+        who.context.metrics.ceremony("prove", failed.kind)
         if key:
-            answer = steps.unbind(request, who, key, failure=failed.failure, status=422)
-        else:
-            answer = steps.prove(request, who, then, failure=failed.failure, status=422)
-        answer.background = await alarms.raised(request, who.account, failed)
-        return answer
-    proven = await _step_up(request, who, "key")
-    await events.add(request, who.account.id, "proof given", used.name)
+            return steps.unbind(request, who, key, failure=failed.kind, status=422)
+        return steps.prove(request, who, then, failure=failed.kind, status=422)
+    who.context.metrics.ceremony("prove", "accepted")
+    cookies.hand_out(request, token)
+    proven = replace(who, account=account, session=sessions.get(account, who.session.id))
     if key:
-        return steps.unbind(request, proven, key) if pages.by_htmx(request) else _to_unbind(request, unbind)
-    return await steps.next_step(request, proven, then) if pages.by_htmx(request) else _back(request, then)
+        return steps.unbind(request, proven, key) if responses.by_htmx(request) else _to_unbind(request, unbind)
+    return steps.next_step(request, proven, then) if responses.by_htmx(request) else _back(request, then)
 
 
-async def _step_up(request: Request, who: SignedIn, proof: Proof) -> Proven:
-    session = await sessions.step_up(request, who.session, proof=proof)
-    if session is None:
-        raise guards.NotSignedIn
-    return Proven(who.account, session, who.keys)
-
-
-def _then(request: Request, form: dict[str, str]) -> str:
-    return guards.local_path(form.get("then", ""), "")
+def _then(request: Request) -> str:
+    return paths.local(request, request.state.form.get("then", ""))
 
 
 def _back(request: Request, then: str) -> Response:
-    return pages.go(request, "binding.show", {"then": then} if then else None)
+    return responses.go(request, "binding.show", {"then": then} if then else None)
 
 
 def _to_unbind(request: Request, slug: str) -> Response:
-    return pages.go(request, "binding.confirm_unbind", key=slug)
+    return responses.go(request, "binding.confirm_unbind", key=slug)

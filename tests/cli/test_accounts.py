@@ -1,0 +1,189 @@
+"""`keystead account …`: whoever helps somebody, and what an account tells them."""
+
+import asyncio
+import os
+import re
+import sys
+import time
+from datetime import datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from backends.records import Account, RecoveryCode
+from tests.cli.deployment import KEYSTEAD, NOW, PASSWORD, Deployment
+from webapp import clock
+from webapp.accounts import identities, opening, owed, passwords
+from webapp.accounts.context import Act
+from webapp.accounts.decision import Decision
+from webapp.testing.mailbox import text_of
+
+ANOTHER = "another horse entirely"
+
+
+def test_an_account_is_added_once(deployment: Deployment) -> None:
+    assert deployment.ok("account", "add", "Anna", "anna@example.com", "--stdin", stdin=f"{PASSWORD}\n") == "Added Anna.\n"
+    account = deployment.read()
+    assert (account.username, account.email, account.listed) == ("Anna", "anna@example.com", False)
+    assert asyncio.run(passwords.verify(account.password_hash, PASSWORD))
+    assert [event.kind for event in deployment.events()] == ["account added"]
+    assert "already" in deployment.refused("account", "add", "ANNA", "a@example.com", "--stdin", stdin=f"{PASSWORD}\n")
+
+
+@pytest.mark.parametrize(
+    ("username", "email", "password", "says"),
+    [
+        ("anna", "anna@example.com", "too short", "at least 12 characters"),
+        ("anna", "anna@example.com", "", "at least 12 characters"),
+        ("anna", "anna@example.com", "password1234", "tried first"),
+        ("anna", "anna", PASSWORD, "not an e-mail address"),
+        ("anna", "anna@example.com\nBcc: x@example.com", PASSWORD, "not an e-mail address"),
+        (" anna", "anna@example.com", PASSWORD, "without blanks around"),
+        ("", "anna@example.com", PASSWORD, "without blanks around"),
+        ("a\nb", "anna@example.com", PASSWORD, "printable"),
+        ("a" * 65, "anna@example.com", PASSWORD, "64"),
+    ],
+)
+def test_an_account_that_could_not_log_on_is_not_added(
+    deployment: Deployment, username: str, email: str, password: str, says: str
+) -> None:
+    assert says in deployment.refused("account", "add", "--stdin", "--", username, email, stdin=f"{password}\n")
+    assert deployment.ok("account", "list").splitlines() == ["USERNAME  E-MAIL  ADDED  KEYS  PREVIEW"]
+
+
+def test_a_password_is_asked_for_twice_where_nobody_sees_it(deployment: Deployment) -> None:
+    """At a terminal of its own, because a password is read from there and not from standard input."""
+    child, terminal = os.forkpty()
+    if child == 0:
+        os.execve(sys.executable, [*KEYSTEAD, "account", "add", "anna", "anna@example.com"], deployment.environ)
+    said = b""
+    for prompt in (b"New password: ", b"The same again: "):
+        while not said.endswith(prompt):
+            said += os.read(terminal, 1024)
+        time.sleep(0.1)
+        os.write(terminal, f"{PASSWORD}\n".encode())
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    said += os.read(terminal, 1024)
+    os.close(terminal)
+    assert PASSWORD.encode() not in said
+    assert "anna" in deployment.ok("account", "list")
+
+
+def test_accounts_are_listed_and_shown(deployment: Deployment, anna: Account) -> None:
+    listed = deployment.ok("account", "list").splitlines()
+    assert re.fullmatch(r"anna +anna@example\.com +2026-11-24 03:10 UTC +2", listed[1])
+    shown = deployment.ok("account", "show", "ANNA")
+    assert shown == deployment.ok("account", "show", "anna@example.com"), "by address as well"
+    assert "Needs a key     yes\n" in shown
+    assert "Blue key, bound 2026-11-24 03:11 UTC, used 2026-11-24 05:10 UTC\n" in shown
+    assert "Codes left      0\n" in shown
+    assert "Logged on       Firefox on Linux, 192.0.2.7, 2026-11-24 03:10 UTC\n" in shown
+    assert "There is no account bert." in deployment.refused("account", "show", "bert")
+
+
+def test_nothing_is_said_of_what_is_not_so(deployment: Deployment, anna: Account) -> None:
+    shown = deployment.ok("account", "show", "anna")
+    assert not re.search("Frozen|Opens|suspended|Letters owed", shown)
+
+
+def test_whoever_helps_reads_that_an_account_is_frozen_what_is_suspended_and_what_is_left(
+    deployment: Deployment, anna: Account
+) -> None:
+    def befallen(account: Account, act: Act) -> Decision:
+        blue, spare = account.keys
+        codes = [RecoveryCode(digest=bytes([n]) * 32, made_at=NOW, spent_at=NOW if n < 3 else None) for n in range(10)]
+        account = replace(account, keys=(blue, replace(spare, suspended_at=NOW)), recovery_codes=tuple(codes))
+        return identities.freeze(owed.owe(account, act, "key bound", facts={"key": "Spare key"}), act)
+
+    frozen = deployment.change(befallen)
+    shown = deployment.ok("account", "show", "anna")
+    assert frozen.frozen_at is not None
+    assert f"Frozen          {_moment(frozen.frozen_at)}\n" in shown
+    assert "Spare key, bound 2026-11-24 03:12 UTC, never used, suspended\n" in shown
+    assert "Codes left      7\n" in shown
+    assert "Letters owed    1\n" in shown
+    assert "Logged on" not in shown, "freezing ended the session"
+
+
+def test_whoever_helps_reads_when_an_account_will_open_without_its_key(deployment: Deployment, anna: Account) -> None:
+    deployment.environ["KEYSTEAD_WAIT"] = "72h"
+    waiting = deployment.change(opening.ask)
+    assert waiting.opening is not None
+    assert f"Opens           {_moment(waiting.opening.opens_at)}, without a key\n" in deployment.ok("account", "show", "anna")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def test_a_new_password_ends_every_session_and_is_told(deployment: Deployment, anna: Account) -> None:
+    deployment.ok("account", "password", "anna", "--stdin", stdin=f"{ANOTHER}\n")
+    account = deployment.read()
+    assert asyncio.run(passwords.verify(account.password_hash, ANOTHER))
+    assert account.sessions == ()
+    assert [event.kind for event in deployment.events()] == ["account added", "password changed"]
+    assert [str(mail["subject"]) for mail in deployment.mailbox.mails()] == ["Keystead: Your password was changed"]
+    assert account.notifications == (), "it was sent before the command ended"
+
+
+def test_an_account_is_listed_for_the_preview_and_taken_off(deployment: Deployment, anna: Account) -> None:
+    assert deployment.ok("account", "preview", "anna", "on") == "anna is listed.\n"
+    assert "listed" in deployment.ok("account", "list").splitlines()[1]
+    assert deployment.ok("account", "preview", "anna", "off") == "anna is not listed.\n"
+    assert deployment.read().listed is False
+
+
+def test_a_lost_mailbox_is_replaced_and_the_old_one_told(deployment: Deployment, anna: Account) -> None:
+    assert "anna@new.example" in deployment.ok("account", "email", "anna", "anna@new.example")
+    assert deployment.read().email == "anna@new.example"
+    told = deployment.mailbox.newest("anna@example.com")
+    assert told["subject"] == "Keystead: Your e-mail address was changed"
+    assert "anna@new.example" not in text_of(told), "who reads the old mailbox need not know all of the new address"
+    assert "keystead command" in text_of(told)
+    assert "not an e-mail address" in deployment.refused("account", "email", "anna", "nowhere")
+
+
+def test_a_frozen_account_is_opened_once(deployment: Deployment, anna: Account) -> None:
+    deployment.change(identities.freeze)
+    assert deployment.ok("account", "unfreeze", "anna") == "anna is open again.\n"
+    assert deployment.read().frozen_at is None
+    assert deployment.ok("account", "unfreeze", "anna") == "anna is not frozen.\n"
+    assert [event.kind for event in deployment.events()][-2:] == ["frozen", "unfrozen"]
+
+
+def test_an_account_whose_keys_are_all_suspended_is_not_opened_before_somebody_decides(
+    deployment: Deployment, anna: Account
+) -> None:
+    def frozen(account: Account, act: Act) -> Decision:
+        keys = tuple(replace(key, suspended_at=NOW) for key in account.keys)
+        return identities.freeze(replace(account, keys=keys), act)
+
+    deployment.change(frozen)
+    assert "keystead key reinstate anna KEY" in deployment.refused("account", "unfreeze", "anna")
+    assert deployment.read().frozen_at is not None
+    deployment.ok("key", "reinstate", "anna", "Blue key")
+    assert deployment.ok("account", "unfreeze", "anna") == "anna is open again.\n"
+
+
+# letters
+
+
+def test_a_letter_that_no_mail_server_takes_is_left_to_the_server_and_that_is_said(deployment: Deployment, anna: Account) -> None:
+    done = deployment.run("account", "password", "anna", "--stdin", stdin=f"{ANOTHER}\n", KEYSTEAD_MAIL="smtp://127.0.0.1:9")
+    assert done.returncode == 0
+    assert done.stderr == ("anna could not be told by mail yet: 127.0.0.1:9 cannot be reached. The server tries again.\n"), (
+        "and nothing that only a log needs"
+    )
+    [letter] = deployment.read().notifications
+    assert (letter.kind, letter.attempts) == ("password changed", 1)
+    assert timedelta() < letter.due_at - clock.now() <= owed.PAUSES[0]
+
+
+def test_it_is_said_also_when_there_is_no_way_for_letters_at_all(deployment: Deployment, anna: Account) -> None:
+    (deployment.folder / "taken").touch()
+    mail = f"outbox://{deployment.folder}/taken/box"
+    done = deployment.run("account", "password", "anna", "--stdin", stdin=f"{ANOTHER}\n", KEYSTEAD_MAIL=mail)
+    assert done.returncode == 0
+    assert re.fullmatch(r"No mail can leave: .*cannot be made: .*\. The server tries again\.\n", done.stderr)
+    assert len(deployment.read().notifications) == 1

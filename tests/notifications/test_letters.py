@@ -1,0 +1,171 @@
+"""What people are told by mail: every kind has its words, its facts, and a way to say that it was not oneself."""
+
+import re
+from html import unescape
+from typing import Any, get_args
+from urllib.parse import parse_qs
+
+import pytest
+
+from backends.records import Account, Notification
+from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, SETTINGS, account, act, settings
+from tests.notifications.conftest import Time
+from webapp.accounts import identities, links, owed
+from webapp.accounts.links import Link, Purpose
+from webapp.notifications import letters
+from webapp.notifications.mail import Letter, MailFailed
+
+WITH_A_LINK = ("reset", "known browser")
+NEWS = [kind for kind in get_args(owed.Kind) if kind not in WITH_A_LINK]
+MILLISECONDS = str(round(NOW.timestamp() * 1000))
+FACTS = {
+    "key": "Blue",
+    "by": "the help desk",
+    "count": "7",
+    "left": "5",
+    "new": "n•••@example.org",
+    "opens": MILLISECONDS,
+}
+
+
+def notification(kind: str, **changes: Any) -> Notification:
+    given: dict[str, Any] = {
+        "id": "1", "kind": kind, "to": "alice@example.com", "at": NOW, "due_at": NOW,
+        "address": "192.0.2.1", "browser": "Firefox 156 on Linux", "facts": FACTS,
+    }  # fmt: skip
+    return Notification(**given | changes)
+
+
+def letter(kind: str, of: Account | None = None, **changes: Any) -> Letter:
+    return letters.compose(SETTINGS, of or account(), notification(kind, **changes))
+
+
+def link_in(text: str, purpose: Purpose, after: Any = 0 * DAY) -> Link | None:
+    (query,) = re.findall(r"\?(token=[^\s\"]+)", unescape(text))
+    return links.read(SETTINGS, purpose, parse_qs(query)["token"][0], NOW + after)
+
+
+@pytest.mark.parametrize("kind", get_args(owed.Kind))
+def test_every_kind_that_can_be_owed_has_its_words_in_text_and_in_html(kind: str) -> None:
+    found = letter(kind)
+    assert found.to == "alice@example.com"
+    assert found.subject.startswith("Keystead: ")
+    for body in (found.text, found.html):
+        assert "alice" in body
+        assert "None" not in body
+        assert "{{" not in body
+
+
+@pytest.mark.parametrize("kind", NEWS)
+def test_every_letter_of_news_has_the_link_and_none_says_to_ignore_it(kind: str) -> None:
+    found = letter(kind)
+    for body in (found.text, found.html):
+        link = link_in(body, "not me")
+        assert link
+        assert (link.account_id, link.fact) == ("alices-id", MILLISECONDS)
+        assert "ignore" not in body.lower()
+        assert "not you?" in body
+
+
+@pytest.mark.parametrize("kind", NEWS)
+def test_every_letter_of_news_says_when_and_from_where(kind: str) -> None:
+    found = letter(kind, at=NOW - HOUR)
+    for fact in ("24 November 2026, 02:00 UTC", "Firefox 156 on Linux", "192.0.2.1"):
+        assert fact in found.text
+        assert fact in unescape(found.html)
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    found = letter("password changed", address="", browser="keystead command")
+    assert "keystead command" in found.text
+    assert "Address" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        ("key bound", ["Blue"]), ("key unbound", ["Blue", "the help desk"]), ("key refused", ["7"]),
+        ("clone suspected", ["Blue"]), ("new browser", ["7"]), ("recovery code used", ["5"]),
+        ("e-mail changed", ["n•••@example.org"]),
+        ("opening asked", ["24 November 2026, 03:00 UTC"]), ("opening waits", ["24 November 2026, 03:00 UTC"]),
+    ],
+)  # fmt: skip
+def test_a_letter_names_what_it_is_about(kind: str, facts: list[str]) -> None:
+    found = letter(kind, at=NOW - DAY)
+    for fact in facts:
+        assert fact in found.text
+        assert fact in unescape(found.html)
+
+
+def test_facts_that_a_letter_does_not_have_are_not_missed() -> None:
+    for kind in NEWS:
+        assert letter(kind, facts={}).text
+
+
+@pytest.mark.parametrize(("left", "warned"), [("0", True), ("2", True), ("3", False)])
+def test_few_recovery_codes_are_a_reason_to_make_new_ones(left: str, warned: bool) -> None:
+    assert ("Make new ones" in letter("recovery code used", facts={"left": left}).text) is warned
+
+
+def test_names_that_strangers_chose_are_no_markup() -> None:
+    found = letter("key bound", account(username="<b>alice"), facts={"key": "<a href=x>&"}, browser="<i>")
+    assert "<a href=x>" in found.text
+    for markup in ("<a href=x>", "<b>alice", "<i>"):
+        assert markup not in found.html
+
+
+# links
+
+
+def test_the_link_of_a_reset_is_for_the_account_as_it_is_when_the_letter_leaves() -> None:
+    found = letter("reset", account(password_hash="$another"))
+    link = link_in(found.text, "reset")
+    assert link
+    assert link.fact == links.fingerprint(account(password_hash="$another"))
+    assert link_in(found.text, "reset", 30 * MINUTE - SECOND)
+    assert link_in(found.text, "reset", 30 * MINUTE) is None
+    assert "30 minutes" in found.text
+
+
+def test_a_link_lives_from_when_it_is_signed(time: Time) -> None:
+    time.move(2 * HOUR)
+    for kind, purpose in (("reset", "reset"), ("known browser", "known browser")):
+        made = letter(kind)
+        assert link_in(made.text, purpose, 2 * HOUR + 30 * MINUTE - SECOND)  # type: ignore[arg-type]  # the words above
+        assert link_in(made.html, purpose, 2 * HOUR + 30 * MINUTE) is None  # type: ignore[arg-type]
+
+
+def test_the_link_of_one_letter_is_none_of_another() -> None:
+    reset = letter("reset").text
+    assert link_in(reset, "not me") is None
+    assert link_in(reset, "known browser") is None
+
+
+def test_pressing_the_button_freezes_the_account() -> None:
+    link = link_in(letter("new browser").text, "not me")
+    assert link
+    assert identities.not_me(account(), act(), link).account.frozen_at
+
+
+def test_links_lead_to_the_public_address_only() -> None:
+    given = settings(public_url="https://example.com/keys", name="Example")
+    found = letters.compose(given, account(), notification("new browser"))
+    assert found.subject == "Example: A logon from a new browser"
+    assert set(re.findall(r"https?://[^\s\"<?]+", found.text + found.html)) == {"https://example.com/keys/not-me"}
+
+
+# the others
+
+
+def test_a_code_stands_alone_on_its_line_and_in_the_subject() -> None:
+    found = letters.code(SETTINGS, account(), "new@example.org", "012345")
+    assert found.to == "new@example.org"
+    assert "012345" in found.subject
+    assert re.search(r"(?m)^\s*012345\s*$", found.text)
+    assert "012345" in found.html
+    assert "10 minutes" in found.text
+
+
+def test_a_kind_of_another_version_is_not_sent_in_words_of_ours() -> None:
+    with pytest.raises(MailFailed, match="no words for"):
+        letter("of tomorrow")

@@ -1,0 +1,17 @@
+"""What is over is left out of an account when it is next committed: codes, sessions and nonces. Never what is still in force."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from backends.records import Account
+
+
+def expire(account: Account, now: datetime) -> Account:
+    """The account without what has expired; the same one if nothing has."""
+    sessions = tuple(each for each in account.sessions if each.expires_at > now)
+    codes = tuple(each for each in account.codes if each.expires_at > now)
+    nonces = tuple(each for each in account.nonces if each.expires_at > now)
+    if len(sessions) + len(codes) + len(nonces) == len(account.sessions) + len(account.codes) + len(account.nonces):
+        return account
+    return replace(account, sessions=sessions, codes=codes, nonces=nonces)

@@ -1,0 +1,37 @@
+"""Old events may go: the chain of an account's events then begins at a sealed checkpoint. Never the newest one."""
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from backends.records import Account, ChainLink, Event
+from webapp import clock
+from webapp.accounts.context import Act, Context
+from webapp.accounts.decision import Decision
+from webapp.accounts.events import Happened
+
+PAGE = 200
+
+
+async def newest_before(ctx: Context, account: Account, kept: timedelta) -> Event | None:
+    """The newest event that is older than what is kept; None if there is none that may go."""
+    before: int | None = account.head.seq
+    while page := await ctx.backend.events_of(account.id, PAGE, before):
+        old = [event for event in page if event.at < clock.now() - kept]
+        if old:
+            return old[-1]
+        before = page[0].seq
+    return None
+
+
+def expire(account: Account, act: Act, until: Event) -> Decision:
+    """The chain begins behind this event; it and older ones are deleted by the commit."""
+    if not account.checkpoint.seq < until.seq < account.head.seq:
+        return Decision(account)
+    account = replace(account, checkpoint=ChainLink(seq=until.seq, mac=until.mac))
+    return Decision(account, [Happened("events expired", str(until.seq))])
+
+
+def seal_for_the_first_time(account: Account, act: Act) -> Decision:
+    """An account of version 0.1 gets its seal."""
+    return Decision(account) if account.seal else Decision(account, [Happened("sealed")])

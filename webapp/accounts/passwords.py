@@ -1,0 +1,99 @@
+"""Passwords: argon2id at the strength OWASP asks for, off the event loop. Never says whether an account exists.
+
+OWASP Password Storage Cheat Sheet: t=2, m=19 MiB, p=1. One hash takes about 25 ms of one core; `turns` says who is next. Nothing
+is done with a text before its length is known to be bounded.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import argon2
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+from webapp.accounts import turns
+from webapp.accounts.turns import Busy
+
+__all__ = ["MAX_LENGTH", "MIN_DIFFERENT", "MIN_LENGTH", "Busy", "Weakness", "hash", "outdated", "verify", "weakness"]
+
+MIN_LENGTH = 12
+MAX_LENGTH = 1024
+MIN_DIFFERENT = 5
+"""Different characters."""
+
+Weakness = Literal["too short", "too long", "too common", "is a name"]
+
+_hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_NOBODYS_HASH = f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}${'A' * 22}${'A' * 43}"
+"""Costs what any other hash costs. No password is known that it belongs to, and none would be right."""
+
+
+async def hash(password: str) -> str:
+    """A new hash, with its own salt and parameters in it. For who is known already: Busy only if 64 of those wait."""
+    return await turns.take(_hash, password, known=True)
+
+
+async def verify(password_hash: str | None, password: str, *, known: bool = False) -> bool:
+    """Whether this is the password; Busy if too many wait. `known`: the browser has logged on before, and is served first.
+
+    Without a hash (no such account), or with one that is none of argon2's (imported), the answer is False and takes as long.
+    """
+    if len(password) > MAX_LENGTH:
+        return False
+    return await turns.take(_verify, password_hash, password, known=known)
+
+
+def outdated(password_hash: str) -> bool:
+    """Whether the hash was made otherwise than today's are."""
+    try:
+        return _hasher.check_needs_rehash(password_hash)
+    except InvalidHashError:
+        return True
+
+
+def weakness(password: str, names: Iterable[str] = ()) -> Weakness | None:
+    """Why this cannot be a new password; None if it can. `names` are of the person and the site; of addresses each part counts.
+
+    Length, and nothing that is tried first; no rules of composition (NIST SP 800-63B-4 §3.1.1.2).
+    """
+    if len(password) < MIN_LENGTH:
+        return "too short"
+    if len(password) > MAX_LENGTH:
+        return "too long"
+    plain = password.casefold()
+    if plain in _commonest() or len(set(plain)) < MIN_DIFFERENT:
+        return "too common"
+    if plain in {part.casefold() for name in names for part in (name, *name.split("@"))}:
+        return "is a name"
+    return None
+
+
+@cache
+def _commonest() -> frozenset[str]:
+    """Only as long as a password must be; shorter ones are refused before. Read when the first new password is set."""
+    lines = (Path(__file__).parent / "commonest.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line.casefold() for line in lines if not line.startswith("#"))
+
+
+def _hash(password: str) -> str:
+    return _hasher.hash(_octets(password))
+
+
+def _verify(password_hash: str | None, password: str) -> bool:
+    if password_hash is not None:
+        try:
+            return _hasher.verify(password_hash, _octets(password))
+        except VerifyMismatchError:
+            return False
+        except (VerificationError, ValueError):  # not one of argon2's: never right, and no sooner wrong than others
+            pass
+    with suppress(VerifyMismatchError):
+        _hasher.verify(_NOBODYS_HASH, _octets(password))
+    return False
+
+
+def _octets(password: str) -> bytes:
+    """Any text has some, also half of a surrogate pair."""
+    return password.encode("utf-8", "surrogatepass")

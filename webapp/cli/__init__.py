@@ -1,0 +1,134 @@
+"""The keystead command: what a deployer types. Never takes a password as an argument, where other people could see it.
+
+Everything heavy is imported inside the command that needs it, so that `keystead --help` answers at once.
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from webapp import __version__
+from webapp.cli import accounts, backend, events, keys
+from webapp.cli.running import Refused, run
+
+if TYPE_CHECKING:
+    from webapp.accounts.context import Context
+    from webapp.settings import Settings
+
+GRACE = 8
+"""Seconds that requests in flight get to end in; platforms kill after ten."""
+
+
+QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, "access_log": False, "ws": "none", "lifespan": "on"}
+"""How uvicorn is run: it trusts no proxy, does not name itself, and writes no line that could hold a token."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="keystead %(version)s")
+def main() -> None:
+    """Keystead: an Account Center where a bound U2F security key is needed to log on.
+
+    Settings come from the environment (KEYSTEAD_…); the README lists them.
+    """
+
+
+@main.command()
+@click.option("--host", help="The address to listen on. [default: all, or 127.0.0.1 when the public URL is on localhost]")
+@click.option("--workers", envvar="WEB_CONCURRENCY", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+def serve(host: str | None, workers: int) -> None:
+    """Serve the Account Center on PORT."""
+    import uvicorn
+
+    from webapp import logs
+
+    settings = _checked()
+    with _counting_together(settings, workers):
+        uvicorn.run(
+            "webapp.app:from_environ",
+            factory=True,
+            host=host or ("127.0.0.1" if settings.local else "0.0.0.0"),  # noqa: S104 - a platform's router comes from outside
+            port=settings.port,
+            workers=workers,
+            timeout_graceful_shutdown=GRACE,
+            log_config=logs.config(settings.logs),
+            **QUIET,
+        )
+
+
+@main.command("demo")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on. [default: 8000, or the next that is free]")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
+def run_demo(port: int | None, keep: Path | None) -> None:
+    """Try Keystead: a temporary installation with one account, whose mail is shown here."""
+    from webapp.cli import demo
+
+    demo.run(port, keep)
+
+
+@main.command()
+@click.option("--mail", "mail_to", metavar="ADDRESS", help="Send a mail to this address.")
+@click.option("--url", help="Where to look for the running server. [default: KEYSTEAD_PUBLIC_URL]")
+@click.option("--free", metavar="MB", default=500, show_default=True, type=click.IntRange(0), help="How much disk must be free.")
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON.")
+def doctor(mail_to: str | None, url: str | None, free: int, as_json: bool) -> None:
+    """Look at this deployment, and say what is wrong and what to do. Ends with status 1 if anything is.
+
+    Run it with the variables that the server has, as the user that it runs as.
+    """
+    from webapp import doctor as practice
+    from webapp.doctor import report
+    from webapp.doctor.finding import Options
+
+    findings = asyncio.run(practice.examine(os.environ, Options(mail_to=mail_to, url=url, free=free)))
+    click.echo(report.as_json(findings) if as_json else report.as_text(findings))
+    sys.exit(any(finding.state == "wrong" for finding in findings))
+
+
+@main.command()
+def secret() -> None:
+    """Make a secret for KEYSTEAD_SECRET_KEYS."""
+    click.echo(secrets.token_urlsafe(32))
+
+
+for group in (accounts.account, keys.key, backend.backend, events.events):
+    main.add_command(group)
+
+
+@contextmanager
+def _counting_together(settings: "Settings", workers: int) -> "Iterator[None]":
+    """A folder in which workers add up what they count, until they have stopped. One worker needs none."""
+    from webapp.metrics import SHARED
+
+    if workers == 1 or not settings.metrics or SHARED in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="keystead-metrics-") as folder:
+        os.environ[SHARED] = folder
+        yield
+
+
+def _checked() -> "Settings":
+    """The settings, once a backend and a mailer could be opened with them: what cannot work is said before a worker starts."""
+
+    async def work(ctx: "Context") -> "Settings":
+        from webapp.notifications.mail import MailFailed, open_mailer
+
+        settings = ctx.settings
+
+        try:
+            open_mailer(settings)
+        except MailFailed as failed:
+            raise Refused(f"KEYSTEAD_MAIL: {failed}") from None
+        if left := settings.left_behind(await ctx.backend.rp_ids()):
+            raise Refused(f"KEYSTEAD_PUBLIC_URL: {left}")
+        return settings
+
+    return run(work)

@@ -1,0 +1,196 @@
+"""`keystead account …`: who can log on. Never takes a password as an argument, where other people could see it."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from webapp.cli.running import account_named, moment, run, table
+
+if TYPE_CHECKING:
+    from backends.records import Account, SecurityKey
+    from webapp.accounts.context import Context
+
+
+@click.group()
+def account() -> None:
+    """Accounts: who can log on."""
+
+
+from_stdin = click.option("--stdin", is_flag=True, help="Read the password from the first line of standard input.")
+
+
+@account.command("add")
+@click.argument("username")
+@click.argument("email")
+@click.option(
+    "--listed", is_flag=True, help="Ask this account for its key also while KEYSTEAD_PREVIEW is listed or a percentage."
+)
+@from_stdin
+def add(username: str, email: str, listed: bool, stdin: bool) -> None:
+    """Add an account; its password is asked for."""
+    from backends.protocol import UsernameTaken
+    from webapp import clock
+    from webapp.accounts import commits, identities, passwords
+    from webapp.accounts.events import Happened
+
+    _acceptable(username, email)
+    password = _new_password(stdin)
+
+    async def work(ctx: "Context") -> None:
+        made = identities.new(username, email, await passwords.hash(password), clock.now(), listed=listed)
+        try:
+            await commits.add(ctx, made, [Happened("account added")])
+        except UsernameTaken:
+            raise click.ClickException(f"There is an account {username} already.") from None
+
+    run(work)
+    click.echo(f"Added {username}.")
+
+
+@account.command("list")
+def list_accounts() -> None:
+    """List all accounts, by name."""
+
+    async def work(ctx: "Context") -> list[tuple[str, ...]]:
+        return [_row(found) async for found in ctx.backend.accounts()]
+
+    table(("USERNAME", "E-MAIL", "ADDED", "KEYS", "PREVIEW"), run(work))
+
+
+@account.command("show")
+@click.argument("username")
+def show(username: str) -> None:
+    """Show one account, its keys, and where it is logged on."""
+    for label, text in run(lambda ctx: _shown(ctx, username)):
+        click.echo(f"{label:<16}{text}")
+
+
+@account.command("password")
+@click.argument("username")
+@from_stdin
+def password(username: str, stdin: bool) -> None:
+    """Set a new password, and log the account off everywhere."""
+    from webapp.accounts import commits, identities, passwords
+
+    new = _new_password(stdin)
+
+    async def work(ctx: "Context") -> None:
+        await commits.change(ctx, await account_named(ctx, username), identities.set_password, await passwords.hash(new))
+
+    run(work)
+    click.echo(f"{username} has a new password, and is logged off everywhere.")
+
+
+@account.command("email")
+@click.argument("username")
+@click.argument("email")
+def email(username: str, email: str) -> None:
+    """Give an account another e-mail address: for somebody whose mailbox is lost. Make sure who asks."""
+    from webapp.accounts import commits, identities
+
+    async def work(ctx: "Context") -> None:
+        found = await account_named(ctx, username)
+        _acceptable(found.username, email)
+        await commits.change(ctx, found, identities.set_email, email)
+
+    run(work)
+    click.echo(f"Mails for {username} go to {email} from now on.")
+
+
+@account.command("unfreeze")
+@click.argument("username")
+def unfreeze(username: str) -> None:
+    """Open an account that was frozen by *This was not me*. Make sure who asks."""
+    from webapp.accounts import commits, identities
+    from webapp.accounts.decision import Refused
+
+    async def work(ctx: "Context") -> bool:
+        found = await account_named(ctx, username)
+        try:
+            return await commits.change(ctx, found, identities.unfreeze) is not found
+        except Refused:
+            raise click.ClickException(
+                f"All keys of {username} are suspended, and would not be asked for. Decide first: "
+                f"`keystead key reinstate {username} KEY` for one of theirs, "
+                f"`keystead key unbind {username} KEY` for one that is not."
+            ) from None
+
+    click.echo(f"{username} is open again." if run(work) else f"{username} is not frozen.")
+
+
+@account.command("preview")
+@click.argument("username")
+@click.argument("listed", type=click.Choice(["on", "off"]))
+def preview(username: str, listed: str) -> None:
+    """List an account for the preview (on), or take it off the list (off)."""
+    from webapp.accounts import commits, identities
+
+    async def work(ctx: "Context") -> None:
+        await commits.change(ctx, await account_named(ctx, username), identities.list_for_preview, listed == "on")
+
+    run(work)
+    click.echo(f"{username} is {'listed' if listed == 'on' else 'not listed'}.")
+
+
+async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
+    from webapp import clock
+    from webapp.accounts import keys, preview, recovery
+
+    found = await account_named(ctx, username)
+    asked, listed = preview.includes(ctx.settings, found), ", listed" if found.listed else ""
+    live = [session for session in found.sessions if session.expires_at > clock.now()]
+    return [
+        ("Username", found.username),
+        ("E-mail", found.email),
+        ("Added", moment(found.created_at)),
+        ("Password set", moment(found.password_at)),
+        ("In the preview", ("yes" if asked else "no") + listed),
+        ("Needs a key", "yes" if keys.asked(found, ctx.settings) else "no"),
+        *([("Frozen", moment(found.frozen_at))] if found.frozen_at else []),
+        *([("Opens", f"{moment(found.opening.opens_at)}, without a key")] if found.opening else []),
+        *(("Key", f"{key.name}, bound {moment(key.bound_at)}, {used(key)}") for key in found.keys),
+        ("Codes left", str(recovery.left(found))),
+        *(("Logged on", f"{each.browser}, {each.address}, {moment(each.begun_at)}") for each in live),
+        *([("Letters owed", str(len(found.notifications)))] if found.notifications else []),
+    ]
+
+
+def used(key: "SecurityKey") -> str:
+    """When it was used, and whether it is suspended."""
+    suspended = ", suspended" if key.suspended_at else ""
+    return (f"used {moment(key.used_at)}" if key.used_at else "never used") + suspended
+
+
+def _row(found: "Account") -> tuple[str, ...]:
+    added = moment(found.created_at)
+    return (found.username, found.email, added, str(len(found.keys)), "listed" if found.listed else "")
+
+
+def _acceptable(username: str, email: str) -> None:
+    from webapp.accounts import identities
+
+    if not identities.is_username(username):
+        raise click.BadParameter("use 1 to 64 printable characters, without blanks around them.", param_hint="USERNAME")
+    if not identities.is_address(email):
+        raise click.BadParameter("this is not an e-mail address.", param_hint="EMAIL")
+
+
+def _new_password(stdin: bool) -> str:
+    from webapp.accounts import passwords
+
+    if stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("New password", hide_input=True, confirmation_prompt="The same again")
+    if weakness := passwords.weakness(password):
+        raise click.ClickException(f"That cannot be the password. {WEAK[weakness]}")
+    return password
+
+
+WEAK = {
+    "too short": "Use at least 12 characters.",
+    "too long": "Use at most 1024 characters.",
+    "too common": "That password is one of those that are tried first. Choose another.",
+    "is a name": "That is a name. Choose something that nobody knows.",
+}

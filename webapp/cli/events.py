@@ -1,0 +1,64 @@
+"""`keystead events …`: what happened on accounts, as JSON lines; and which of it may go."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from webapp.cli.backend import address, on
+from webapp.cli.running import run
+
+if TYPE_CHECKING:
+    from backends.protocol import Backend
+    from webapp.accounts.context import Context
+
+
+@click.group()
+def events() -> None:
+    """What happened on accounts."""
+
+
+@events.command()
+@click.argument("username", required=False)
+@address
+def export(username: str | None, url: str) -> None:
+    """Print events as JSON lines: of one account, or of all."""
+    from backends.records import Event
+
+    async def work(opened: "Backend") -> None:
+        account = await opened.account_named(username) if username else None
+        if username and account is None:
+            raise click.ClickException(f"There is no account {username}.")
+        if account:
+            for event in await opened.events_of(account.id, 10**9):
+                click.echo(_line(event))
+            return
+        async for record in opened.dump():
+            if isinstance(record, Event):
+                click.echo(_line(record))
+
+    on(url, work)
+
+
+@events.command()
+def expire() -> None:
+    """Delete events that are older than KEYSTEAD_EVENTS_KEPT. Run it once a day; the chain then begins at a sealed checkpoint."""
+    from webapp.accounts import commits, history
+
+    async def work(ctx: "Context") -> int:
+        if ctx.settings.events_kept is None:
+            raise click.ClickException("KEYSTEAD_EVENTS_KEPT is not set: all events are kept.")
+        expired = 0
+        async for account in ctx.backend.accounts():
+            until = await history.newest_before(ctx, account, ctx.settings.events_kept)
+            if until is not None:
+                await commits.change(ctx, account, history.expire, until)
+                expired += until.seq - account.checkpoint.seq
+        return expired
+
+    click.echo(f"Deleted {run(work)} events.")
+
+
+def _line(event: Any) -> str:
+    names = ("account_id", "seq", "kind", "address", "browser", "detail")
+    return json.dumps({name: getattr(event, name) for name in names} | {"at": event.at.isoformat(), "mac": event.mac.hex()})

@@ -1,0 +1,127 @@
+"""How a command runs: with the deployer's settings and backend, and with plain words where that cannot be."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from backends.protocol import Backend
+    from backends.records import Account, Notification
+    from webapp.accounts.context import Context
+    from webapp.settings import Settings
+
+T = TypeVar("T")
+Work = Callable[["Context"], Coroutine[Any, Any, T]]
+
+AT_THE_COMMAND = "keystead command"
+"""What stands in events and mails in the place of a browser."""
+
+
+class Refused(click.ClickException):
+    """The command does not run like this; the text says what to change."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True)
+
+
+def run(work: Work[T]) -> T:
+    """What the work comes to, with the deployer's settings and backend; Refused says in plain words why that cannot be.
+
+    Letters that it makes due are handed to the mail server before it ends; what is not taken is left to the server's sender.
+    """
+    from backends.protocol import IncompatibleStore, Unavailable
+    from webapp.accounts.commits import Uncertain
+    from webapp.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.from_environ(os.environ)
+        return asyncio.run(_with_backend(work, settings))
+    except (SettingsError, IncompatibleStore) as refused:
+        raise Refused(str(refused)) from None
+    except Uncertain:
+        raise Refused(
+            "The backend stopped answering meanwhile. It may or may not have been done: look before you repeat it."
+        ) from None
+    except Unavailable as unavailable:
+        raise Refused(f"The backend does not answer: {unavailable}") from None
+
+
+async def account_named(ctx: "Context", name: str) -> "Account":
+    """The account of this name or address; a ClickException if there is none."""
+    found = await ctx.backend.account_named(name)
+    if found is None:
+        raise click.ClickException(f"There is no account {name}.")
+    return found
+
+
+async def _with_backend(work: Work[T], settings: "Settings") -> T:
+    from webapp.accounts.context import Context
+    from webapp.metrics import Metrics
+
+    async with _open(settings) as backend:
+        letters = _Letters(settings, backend)
+        ctx = Context(settings, backend, Metrics(), browser=AT_THE_COMMAND, owes=letters.owes)
+        try:
+            return await work(ctx)
+        finally:
+            await letters.deliver()
+
+
+class _Letters:
+    """What the command makes due, sent at its end."""
+
+    def __init__(self, settings: "Settings", backend: "Backend") -> None:
+        self._settings, self._backend = settings, backend
+        self._due: list[tuple[Account, list[Notification]]] = []
+
+    def owes(self, account: "Account", notifications: "Sequence[Notification]") -> None:
+        if notifications:
+            self._due.append((account, list(notifications)))
+
+    async def deliver(self) -> None:
+        if not self._due:
+            return
+        from webapp.metrics import Metrics
+        from webapp.notifications.mail import MailFailed, open_mailer
+        from webapp.notifications.sender import Sender
+
+        try:
+            sender = Sender(self._settings, self._backend, open_mailer(self._settings), Metrics())
+        except MailFailed as failed:
+            click.echo(f"No mail can leave: {failed}. The server tries again.", err=True)
+            return
+        logging.getLogger("keystead").addHandler(logging.NullHandler())  # what it would log is said below
+        for account, notifications in self._due:
+            sender.owes(account, notifications)
+        await sender.settle()
+        for username, reason in {account.username: reason for account, reason in sender.failed}.items():
+            click.echo(f"{username} could not be told by mail yet: {reason}. The server tries again.", err=True)
+
+
+@asynccontextmanager
+async def _open(settings: "Settings") -> "AsyncIterator[Backend]":
+    from backends import open_backend
+
+    backend = await open_backend(settings.backend)
+    try:
+        yield backend
+    finally:
+        await backend.close()
+
+
+def moment(at: Any) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Rows under their heads, in columns."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,128 @@
+"""The words of what people are told by mail. A notification holds facts; links are signed when the letter is written.
+
+No letter says to ignore it. News carries a link for whoever did not expect it: *This was not me*.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from backends.records import Account, Notification
+from webapp import clock, templating
+from webapp.accounts import codes, links, recovery
+from webapp.notifications.mail import Letter, MailFailed
+from webapp.settings import Settings
+
+
+class _News(NamedTuple):
+    """What a letter of news says: its subject, its words, and the facts that it shows by name."""
+
+    subject: str
+    words: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+_KEY = (("Key", "key"), ("By", "by"))
+_NEWS: dict[str, _News] = {
+    "key bound": _News(
+        "A security key was bound to your account",
+        "A security key was bound to your account. From now on it opens the account together with your password.",
+        _KEY,
+    ),
+    "key unbound": _News(
+        "A security key was unbound from your account", "A security key was unbound. It no longer opens your account.", _KEY
+    ),
+    "key refused": _News(
+        "Your password was used without your key",
+        "Somebody gave your right password, and then no key of yours. They were not let in.",
+        (("So often within an hour", "count"),),
+    ),
+    "clone suspected": _News(
+        "A security key was refused: it may have been copied",
+        "A security key was refused: its counter went back, which happens when a key has been copied. Bind another key.",
+        _KEY,
+    ),
+    "new browser": _News(
+        "A logon from a new browser",
+        "Your account was opened in a browser that had not been used for it before.",
+        (("So often within an hour", "count"),),
+    ),
+    "recovery code used": _News(
+        "A recovery code was used", "A recovery code was used to open your account instead of a key.", (("Codes left", "left"),)
+    ),
+    "recovery codes made": _News("New recovery codes", "New recovery codes were made. The ones before them no longer work."),
+    "password changed": _News("Your password was changed", "The password of your account was changed."),
+    "e-mail changed": _News(
+        "Your e-mail address was changed",
+        "Mails about your account go to another address from now on, and no longer to this one.",
+        (("New address", "new"),),
+    ),
+    "opening asked": _News(
+        "Your account will open without a key",
+        "Somebody who knows your password has neither key nor recovery code, and asked to get in without. If that was not you, "
+        "log on with your key now: one touch stops it.",
+        (("It opens", "opens"),),
+    ),
+    "opening waits": _News(
+        "Your account will still open without a key",
+        "Your account will open by its password alone. If that was not you, log on with your key now: one touch stops it.",
+        (("It opens", "opens"),),
+    ),
+    "opened after the wait": _News(
+        "Your account was opened without a key",
+        "The wait was over, and nobody touched a key: your account was opened by its password alone. Its keys are suspended.",
+    ),
+}
+
+
+def compose(settings: Settings, account: Account, notification: Notification) -> Letter:
+    """The letter that this notification is, as of now. MailFailed for a kind that only another version has words for."""
+    if notification.kind == "reset":
+        return _reset(settings, account, notification)
+    if notification.kind == "known browser":
+        return _known_browser(settings, account, notification)
+    if notification.kind not in _NEWS:
+        raise MailFailed("it is of a kind that this version has no words for")
+    return _news(settings, account, notification)
+
+
+def code(settings: Settings, account: Account, email: str, digits: str) -> Letter:
+    """The digits, for whoever waits for them at a page."""
+    minutes = int(codes.LIFETIME.total_seconds() // 60)
+    return _letter(settings, account, email, "code", f"{digits} is your verification code", code=digits, minutes=minutes)
+
+
+def _news(settings: Settings, account: Account, notification: Notification) -> Letter:
+    news, since = _NEWS[notification.kind], str(round(notification.at.timestamp() * 1000))
+    not_me = links.make(settings, "not me", account.id, since, clock.now())
+    facts = [(name, _shown(field, notification.facts[field])) for name, field in news.facts if field in notification.facts]
+    place = [(name, text) for name, text in (("Browser", notification.browser), ("Address", notification.address)) if text]
+    shown = [("When", templating.when(notification.at)), *facts, *place]
+    return _letter(settings, account, notification.to, "news", news.subject, words=news.words, facts=shown, not_me=not_me)
+
+
+def _shown(field: str, text: str) -> str:
+    """A fact as people read it."""
+    if field == "opens":
+        return templating.when(datetime.fromtimestamp(int(text) / 1000, UTC))
+    if field == "left" and int(text) <= recovery.FEW:
+        return f"{text}. Make new ones before you run out: Security Settings, Recovery codes."
+    return text
+
+
+def _reset(settings: Settings, account: Account, notification: Notification) -> Letter:
+    """The link dies with the password that it replaces."""
+    link = links.make(settings, "reset", account.id, links.fingerprint(account), clock.now())
+    minutes = int(links.LIFETIMES["reset"].total_seconds() // 60)
+    return _letter(settings, account, notification.to, "reset", "Set a new password", link=link, minutes=minutes)
+
+
+def _known_browser(settings: Settings, account: Account, notification: Notification) -> Letter:
+    link = links.make(settings, "known browser", account.id, "", clock.now())
+    minutes = int(links.LIFETIMES["known browser"].total_seconds() // 60)
+    return _letter(settings, account, notification.to, "known", "Log on from this browser", link=link, minutes=minutes)
+
+
+def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:
+    context |= {"name": settings.name, "username": account.username, "site": settings.public_url, "subject": subject}
+    text, html = (templating.render(f"mail/{template}.{kind}", **context) for kind in ("txt", "html"))
+    return Letter(to=to, subject=f"{settings.name}: {subject}", text=text, html=html)

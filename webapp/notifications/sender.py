@@ -1,0 +1,161 @@
+"""The sender: takes letters that accounts are owed, hands them to the mail server, and has them struck off. One in each process.
+
+A letter is leased before it is sent, by a commit that moves its due time, so that two machines do not send the same; who cannot
+send it in time leaves it. What the mail server does not take is tried again with growing pauses for three days. Never loses one:
+it is owed until it was taken.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any
+
+from backends.protocol import Backend, Unavailable
+from backends.records import Account, Notification
+from webapp import clock, logs
+from webapp.accounts import commits, owed
+from webapp.accounts.codes import Purpose
+from webapp.accounts.commits import Uncertain
+from webapp.accounts.context import Context
+from webapp.accounts.decision import AccountGone
+from webapp.metrics import Metrics
+from webapp.notifications import letters, mail, verification
+from webapp.notifications.mail import Mailer, MailFailed
+from webapp.settings import Settings
+
+LOOK_EVERY = 15.0
+"""Seconds between two looks for what is due."""
+AT_ONCE = 8
+"""How many accounts' letters are on their way at the same time."""
+PAGE = 100
+NEEDED = timedelta(seconds=mail.SECONDS + 5)
+"""What must be left of a lease for a letter to be sent, and struck off, before somebody else may send it."""
+AGAIN_IN = (1.0, 4.0, 15.0, 60.0)
+"""Seconds between attempts at what is done after an answer."""
+GRACE = 5.0
+"""Seconds that letters on their way get to arrive in when the process stops."""
+
+log = logging.getLogger("keystead.letters")
+
+
+class Sender:
+    """Sends what accounts are owed, until it is closed."""
+
+    def __init__(self, settings: Settings, backend: Backend, mailer: Mailer, metrics: Metrics) -> None:
+        self.mailer = mailer
+        self._closed = False
+        self._ctx = Context(settings, backend, metrics)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self.failed: list[tuple[Account, str]] = []
+        """What the mail server did not take, newest last: for the command line, which says so."""
+
+    def owes(self, account: Account, notifications: Sequence[Notification]) -> None:
+        """Send at once what a commit of this process has made due."""
+        if at_once := [each for each in notifications if each.due_at - each.at <= owed.LEASE]:
+            self._keep(self._send_in_turn(account, at_once))
+
+    def later(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this once the answer has gone, so that its time tells nothing. While the backend cannot, it is tried again."""
+        self._keep(self._done(work))
+
+    async def send_code(
+        self, ctx: Context, account: Account, session_id: str, purpose: Purpose, email: str
+    ) -> tuple[Account, bool]:
+        """The account, and whether the code that was mailed is one that was sent before. NotSent otherwise."""
+        return await verification.send(ctx, self.mailer, account, session_id, purpose, email)
+
+    async def run(self) -> None:
+        """Look for what is due, again and again."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable as unavailable:
+                log.warning("no look for letters: %s", unavailable)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def look(self) -> None:
+        """Take what is due, and send it. Returns once the last of it is being sent."""
+        for account in await self._ctx.backend.owing(clock.now(), PAGE):
+            async with self._room:  # so that nothing is leased long before it can be sent
+                taken = await self._taken(account)
+            if taken:
+                self._keep(self._send_in_turn(*taken))
+
+    async def close(self) -> None:
+        """Wait a moment for what is under way. What does not arrive is sent by another process, or by the next one."""
+        self._closed = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=GRACE)
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def settle(self) -> None:
+        """Return once nothing is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _taken(self, account: Account) -> tuple[Account, list[Notification]] | None:
+        """The account, and what we have leased of what it is owed."""
+        holder = secrets.token_urlsafe(12)
+        try:
+            account = await commits.change(self._ctx, account, owed.lease, holder)
+        except (AccountGone, Uncertain):
+            return None  # what is uncertain is due again after the lease
+        mine = [each for each in account.notifications if each.holder == holder]
+        return (account, mine) if mine else None
+
+    async def _done(self, work: Callable[[], Awaitable[None]]) -> None:
+        for pause in AGAIN_IN:
+            try:
+                return await work()
+            except (Unavailable, Uncertain, AccountGone) as trouble:
+                log.warning("not done after the answer: %s", type(trouble).__name__)
+                await asyncio.sleep(pause)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closed:
+            return work.close()
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _send_in_turn(self, account: Account, notifications: Sequence[Notification]) -> None:
+        async with self._room:
+            for each in notifications:
+                if clock.now() + NEEDED > each.due_at:
+                    return  # the lease is as good as over: whoever looks next takes what is left
+                if not await self._is_seen_to(account, each):
+                    return
+
+    async def _is_seen_to(self, account: Account, notification: Notification) -> bool:
+        """Whether it was sent, or put off, and that is recorded. What is sent and not recorded would be sent again."""
+        operation = owed.sent if await self._is_accepted(account, notification) else owed.not_sent
+        for pause in AGAIN_IN[:-1]:
+            try:
+                account = await commits.change(self._ctx, account, operation, notification.id)
+            except AccountGone:
+                return False
+            except (Unavailable, Uncertain) as trouble:
+                log.warning("letter not struck off: %s", type(trouble).__name__)
+                await asyncio.sleep(pause)
+            else:
+                self._count(account, notification, operation is owed.sent)
+                return True
+        return False
+
+    def _count(self, account: Account, notification: Notification, sent: bool) -> None:
+        is_owed = any(each.id == notification.id for each in account.notifications)
+        self._ctx.metrics.letter(notification.kind, "sent" if sent else "put off" if is_owed else "given up")
+
+    async def _is_accepted(self, account: Account, notification: Notification) -> bool:
+        try:
+            await self.mailer.send(letters.compose(self._ctx.settings, account, notification))
+        except MailFailed as failed:
+            logs.write(log, logging.ERROR, "not mailed", kind=notification.kind, account=account.id, reason=failed)
+            self.failed = [*self.failed[-AT_ONCE:], (account, str(failed))]
+            return False
+        return True

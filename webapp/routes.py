@@ -1,0 +1,220 @@
+"""The route table, which tells the story; and what each refusal becomes. Nothing is decided here."""
+
+import logging
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.routing import Route
+
+from backends.protocol import Unavailable
+from webapp import logs
+from webapp.accounts import nonces
+from webapp.accounts.commits import Uncertain
+from webapp.accounts.decision import AccountGone
+from webapp.accounts.limits import TooOften
+from webapp.accounts.passwords import Busy
+from webapp.accounts.sessions import AlreadySignedIn, KeyOwed, NotProven, NotSignedIn
+from webapp.views import (
+    account,
+    activity,
+    binding,
+    email,
+    forgotten,
+    health,
+    logon,
+    not_me,
+    password,
+    proving,
+    recovery,
+    sessions,
+)
+from webapp.web import headers, paths, responses
+from webapp.web.forms import BadForm
+from webapp.web.guards import View
+from webapp.web.state import Request
+
+log = logging.getLogger("keystead")
+
+U2F = "/account/security/u2f"
+ROUTES: list[tuple[str, str, View]] = [
+    ("GET", "/logon", logon.show),
+    ("POST", "/logon", logon.submit),
+    ("GET", "/logon/key", logon.key),
+    ("POST", "/logon/key/begin", logon.begin_key),
+    ("POST", "/logon/key/finish", logon.finish_key),
+    ("GET", "/logon/recovery", logon.recovery_code),
+    ("POST", "/logon/recovery", logon.use_recovery_code),
+    ("GET", "/logon/wait", logon.wait),
+    ("POST", "/logon/wait", logon.ask_to_open),
+    ("GET", "/logon/forgotten", forgotten.show),
+    ("POST", "/logon/forgotten", forgotten.submit),
+    ("GET", "/logon/reset", forgotten.reset),
+    ("POST", "/logon/reset", forgotten.submit_reset),
+    ("POST", "/logon/known/ask", forgotten.ask_to_know),
+    ("GET", "/logon/known", forgotten.known),
+    ("POST", "/logon/known", forgotten.make_known),
+    ("GET", "/", account.root),
+    ("GET", "/account", account.show),
+    ("GET", "/account/security", account.security),
+    ("GET", U2F, binding.show),
+    ("POST", f"{U2F}/code", proving.send_code),
+    ("POST", f"{U2F}/verify", proving.verify),
+    ("POST", f"{U2F}/prove/begin", proving.begin_prove),
+    ("POST", f"{U2F}/prove/finish", proving.finish_prove),
+    ("POST", f"{U2F}/bind/begin", binding.begin_bind),
+    ("POST", f"{U2F}/bind/finish", binding.finish_bind),
+    ("GET", f"{U2F}/done", binding.done),
+    ("GET", f"{U2F}/row", binding.row),
+    ("GET", f"{U2F}/dialog", binding.dialog),
+    ("POST", U2F + "/keys/{key}/name", binding.name_key),
+    ("POST", U2F + "/keys/{key}/reinstate", binding.reinstate),
+    ("GET", U2F + "/keys/{key}/unbind", binding.confirm_unbind),
+    ("POST", U2F + "/keys/{key}/unbind", binding.unbind),
+    ("GET", "/account/recovery", recovery.show),
+    ("POST", "/account/recovery", recovery.make),
+    ("POST", "/account/recovery/confirm", recovery.confirm),
+    ("GET", "/account/sessions", sessions.show),
+    ("POST", "/account/sessions/end-others", sessions.end_others),
+    ("POST", "/account/sessions/{id}/end", sessions.end),
+    ("GET", "/account/activity", activity.show),
+    ("GET", "/account/password", password.change),
+    ("POST", "/account/password", password.submit_change),
+    ("GET", "/account/email", email.show),
+    ("POST", "/account/email", email.send_code),
+    ("POST", "/account/email/verify", email.verify),
+    ("POST", "/logoff", logon.log_off),
+    ("GET", "/not-me", not_me.show),
+    ("POST", "/not-me", not_me.freeze),
+    ("GET", "/healthz", health.healthz),
+    ("GET", "/readyz", health.readyz),
+]
+"""In the order in which people come by, which is that in which they are tried: a key logon is found at once."""
+
+SMALLER = [Middleware(GZipMiddleware, minimum_size=500, compresslevel=5)]
+"""For pages and files. A form is answered by a panel or a redirect, which travel in one packet or two as they are."""
+
+
+def route(method: str, path: str, view: View) -> Route:
+    """Routes are named as their views: `binding.finish_bind`."""
+    name = f"{view.__module__.rpartition('.')[2]}.{view.__name__}"
+    return Route(path, view, methods=[method], name=name, middleware=SMALLER if method == "GET" else None)
+
+
+async def cross_origin(scope: Any, receive: Any, send: Any) -> None:
+    """A form that was not sent from one of our pages."""
+    text = "This was not sent from a page of this site, so it was not done. Open the site by its usual address and try again."
+    await responses.refusal(Request(scope, receive), 403, "Not from here", text)(scope, receive, send)
+
+
+async def too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
+    """A browser that cannot run our pages."""
+    await responses.page(Request(scope, receive), "browser.html", 403, found=found)(scope, receive, send)
+
+
+async def _not_signed_in(request: Request, _: Exception) -> Response:
+    """To the logon, and back afterwards.
+
+    A page that htmx works on is loaded anew: its session may just have got a new cookie in another tab.
+    """
+    if responses.by_htmx(request):
+        return Response(None, 200, {"hx-refresh": "true"})
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return responses.go(request, "logon.show", {"next": wanted} if request.method == "GET" else {"notice": "ended"})
+
+
+async def _key_owed(request: Request, _: Exception) -> Response:
+    return responses.go(request, "logon.key")
+
+
+async def _already_signed_in(request: Request, _: Exception) -> Response:
+    return responses.go(request, "account.show")
+
+
+async def _not_proven(request: Request, _: Exception) -> Response:
+    """To the step that gives the proof, and then back to the page that wanted it. Who lost it meanwhile is told why."""
+    asks = request.method == "GET"
+    page = paths.local(request, request.url.path) if asks else paths.referred(request)
+    query = {"then": page} if page and page != responses.url(request, "binding.show") else {}
+    return responses.go(request, "binding.show", query if asks else query | {"notice": "late"})
+
+
+_BAD_FORMS = {
+    400: "That form could not be read.",
+    408: "It did not arrive within ten seconds, and nothing was done. Check your connection, then try again.",
+    413: "That is more than this page takes.",
+    415: "This page takes an ordinary form.",
+}
+
+
+async def _bad_form(request: Request, bad: Any) -> Response:
+    return responses.refusal(request, bad.status, "That could not be read", _BAD_FORMS[bad.status])
+
+
+async def _too_often(request: Request, often: Any) -> Response:
+    minutes = -(-often.seconds // 60)
+    wait = f"Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again. Nothing is lost."
+    return responses.refusal(request, 429, "Too many attempts", wait, headers={"retry-after": str(often.seconds)})
+
+
+async def _too_many(request: Request, _: Exception) -> Response:
+    wait = "Wait five minutes, then try again. Nothing is lost."
+    return responses.refusal(request, 429, "Too many attempts", wait, headers={"retry-after": "300"})
+
+
+async def _busy(request: Request, busy: Any) -> Response:
+    text = "Very many people are logging on at the moment. Nothing was changed. Try again in a few seconds."
+    return responses.refusal(request, 503, "Back in a moment", text, headers={"retry-after": str(busy.retry_after)})
+
+
+async def _unavailable(request: Request, unavailable: Exception) -> Response:
+    log.error("backend unavailable: %s", unavailable)
+    text = "The place where accounts are kept does not answer at the moment. Nothing was changed. Try again in a few seconds."
+    return responses.refusal(request, 503, "Back in a moment", text, headers={"retry-after": "5"})
+
+
+async def _uncertain(request: Request, uncertain: Exception) -> Response:
+    log.error("a commit of unknown outcome: %s", uncertain.__cause__)
+    text = (
+        "The place where accounts are kept stopped answering while this was being done. It may or may not have been done: "
+        "look at your account before you try again."
+    )
+    link = (responses.url(request, "account.show"), "Look at your account")
+    return responses.refusal(request, 503, "We do not know", text, link=link, headers={"retry-after": "5"})
+
+
+async def _http(request: Request, refused: Any) -> Response:
+    titles = {
+        404: ("There is no such page", "Check the address, or go to your account."),
+        405: ("Not this way", "That address is part of a form."),
+    }
+    title, text = titles.get(refused.status_code, ("That did not work", "The request could not be understood."))
+    link = (responses.url(request, "account.show"), "Go to your account")
+    return responses.refusal(request, refused.status_code, title, text, link=link, headers=refused.headers)
+
+
+async def _our_fault(request: Request, _: Exception) -> Response:
+    """We are wrong. Starlette raises the error again, so that the server logs its traceback, under the id that the page shows."""
+    text = "Something went wrong on our side. If it happens again, tell whoever runs this site the number below."
+    return responses.refusal(
+        request, 500, "Our mistake", text, incident=logs.request_id.get(), headers=headers.secure(request.state.settings)
+    )
+
+
+REFUSALS: dict[Any, Any] = {
+    NotSignedIn: _not_signed_in,
+    AccountGone: _not_signed_in,
+    KeyOwed: _key_owed,
+    AlreadySignedIn: _already_signed_in,
+    NotProven: _not_proven,
+    BadForm: _bad_form,
+    TooOften: _too_often,
+    nonces.TooMany: _too_many,
+    Busy: _busy,
+    Unavailable: _unavailable,
+    Uncertain: _uncertain,
+    HTTPException: _http,
+    Exception: _our_fault,
+}

@@ -1,0 +1,44 @@
+"""Jinja as we use it, for pages and for letters: strict about missing values, always escaping. Never trusts markup."""
+
+import hashlib
+from datetime import datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+_here = Path(__file__).parent
+_rooms = _here if (_here / "templates").is_dir() else _here.parent
+STATIC = _rooms / "static"
+
+
+@cache
+def environment() -> Environment:
+    """The one environment; whoever serves pages adds its functions to the globals before the first page."""
+    found = Environment(
+        loader=FileSystemLoader(_rooms / "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        auto_reload=False,
+    )
+    found.trim_blocks = found.lstrip_blocks = True
+    found.filters.update(when=when)
+    return found
+
+
+def render(template: str, **context: Any) -> str:
+    """The text of a template that knows nothing of a request."""
+    return environment().get_template(template).render(context)
+
+
+@lru_cache(maxsize=64)
+def digest(file: str) -> str:
+    """Part of a file's address, so that a browser may keep it for a year and still gets the next version at once."""
+    path = STATIC / file
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
+
+
+def when(moment: datetime) -> str:
+    """A moment as people write it."""
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"

@@ -1,0 +1,37 @@
+"""*This was not me*: what the link in every mail of news leads to. Following it changes nothing; the button does."""
+
+from starlette.responses import Response
+
+from webapp import clock
+from webapp.accounts import commits, identities, links
+from webapp.accounts.decision import Refused
+from webapp.web import client, guards, responses
+from webapp.web.state import Request
+
+
+@guards.anyone
+async def show(request: Request) -> Response:
+    """What the button will do."""
+    token = request.query_params.get("token", "")
+    known = links.read(request.state.settings, "not me", token, clock.now())
+    return responses.page(request, "not_me.html", token=token) if known else _over(request)
+
+
+@guards.anyone
+async def freeze(request: Request) -> Response:
+    """Freeze the account, end its sessions, and suspend what was bound since the event that the mail was about."""
+    link = links.read(request.state.settings, "not me", request.state.form.get("token", ""), clock.now())
+    account = await request.state.backend.account(link.account_id) if link else None
+    if link is None or account is None:
+        return _over(request)
+    try:
+        await commits.change(client.context(request), account, identities.not_me, link)
+    except Refused:
+        return _over(request)
+    return responses.page(request, "frozen.html")
+
+
+def _over(request: Request) -> Response:
+    text = "It works once, for seven days. If you think that somebody else uses your account, set a new password now."
+    link = (responses.url(request, "forgotten.show"), "Set a new password")
+    return responses.refusal(request, 410, "This link is over", text, link=link)

@@ -1,0 +1,84 @@
+"""Our two cookies: the session's token, and the browser that has logged on before. Both signed; neither is trusted for more.
+
+A site at the root has `__Host-` cookies, which no sub-domain and no plain http can plant (RFC 6265bis §4.1.3.2). One that is
+mounted under a path keeps its cookies to that path, and from its neighbours' applications.
+"""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webapp import signing
+from webapp.accounts import devices
+from webapp.accounts.context import Device
+from webapp.settings import Settings
+from webapp.web.state import Request
+
+YEAR = 31_536_000
+
+
+def token(request: Request) -> str | None:
+    """The session's token that this browser carries."""
+    return _signed(request, "")
+
+
+def hand_out(request: Request, token: str) -> None:
+    """The answer carries this token."""
+    request.state.fresh_token = token
+
+
+def take_away(request: Request) -> None:
+    """The answer takes the session's cookie away."""
+    request.state.fresh_token = ""
+
+
+def device(request: Request) -> Device:
+    """The browser; a new one, if it has not logged on before."""
+    text = _signed(request, "-browser")
+    return devices.load(text) if text else devices.new()
+
+
+def remember(request: Request, device: Device) -> None:
+    """The answer makes this browser one that has logged on before."""
+    request.state.known_browser = devices.dump(device)
+
+
+def name(settings: Settings) -> str:
+    """What the session's cookie is called; the browser's has `-browser` behind it."""
+    if not settings.https:
+        return "keystead"
+    return "__Secure-keystead" if settings.prefix else "__Host-keystead"
+
+
+class Cookies:
+    """ASGI middleware that hands out the cookies of a session that was begun, stepped up or ended during the request."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def send_with_cookies(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state, headers = scope.get("state", {}), MutableHeaders(scope=message)
+                if (token := state.get("fresh_token")) is not None:
+                    headers.append("set-cookie", _cookie(self.settings, "", token))
+                if known := state.get("known_browser"):
+                    headers.append("set-cookie", _cookie(self.settings, "-browser", known, f"; Max-Age={YEAR}"))
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookies)
+
+
+def _cookie(settings: Settings, which: str, text: str, keep: str = "") -> str:
+    value = signing.sign(settings.secret_keys, f"cookie{which}", text) + keep if text else "; Max-Age=0"
+    where = f"Path={settings.prefix or '/'}; HttpOnly; SameSite=Lax{'; Secure' if settings.https else ''}"
+    return f"{name(settings)}{which}={value}; {where}"
+
+
+def _signed(request: Request, which: str) -> str | None:
+    """What we put into this cookie; None if it is not there, or not ours."""
+    settings = request.state.settings
+    value = request.cookies.get(name(settings) + which)
+    return signing.unsign(settings.secret_keys, f"cookie{which}", value) if value else None

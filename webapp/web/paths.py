@@ -1,0 +1,39 @@
+"""Paths that a request names, to go on to. Never one that a browser could take for another site, or that leaves our mount."""
+
+from urllib.parse import unquote, urlsplit
+
+from webapp.web.state import Request
+
+MAX_PATH = 2048
+
+
+def local(request: Request, text: str, otherwise: str = "") -> str:
+    """`text` if it is a path of ours and nothing that a browser could take for another site, else `otherwise`.
+
+    Browsers read a backslash as a slash, skip tabs and line ends, and resolve dots, hence the list (CVE-2026-28512 and its like).
+    """
+    prefix = request.state.settings.prefix
+    return text if len(text) <= MAX_PATH and _is_harmless(text) and _is_under(text, prefix) else otherwise
+
+
+def referred(request: Request) -> str:
+    """The path of the page that this request came from, if it is one of ours; empty otherwise."""
+    try:
+        return local(request, urlsplit(request.headers.get("referer", "")).path)
+    except ValueError:
+        return ""
+
+
+def _is_harmless(text: str) -> bool:
+    return (
+        text.startswith("/")
+        and not text.startswith("//")
+        and text.isascii()
+        and all(" " < c and c not in "\\@\x7f" for c in text)
+    )
+
+
+def _is_under(text: str, prefix: str) -> bool:
+    path = text.partition("?")[0].partition("#")[0]
+    dots = any(unquote(part) in (".", "..") for part in path.split("/"))
+    return not dots and f"{path}/".startswith(f"{prefix}/")

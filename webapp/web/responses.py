@@ -1,0 +1,141 @@
+"""HTML out: a page, or the one panel of it that htmx asked for. The only place that knows whether htmx asked. Never trusts
+markup.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, pass_context
+from jinja2.runtime import Context
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from backends.records import SecurityKey
+from webapp import templating
+from webapp.accounts import identities
+from webapp.accounts.keys import slug
+from webapp.web import browsers
+from webapp.web.state import Request
+
+
+def page(
+    request: Request, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+) -> Response:
+    """The whole page."""
+    return HTMLResponse(_render(request, template, context), status, {"vary": "HX-Request", **(headers or {})})
+
+
+def panel(
+    request: Request, template: str, panel: str, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+) -> Response:
+    """The panel if htmx asked, the page that holds it otherwise."""
+    name = panel if by_htmx(request) else template
+    return HTMLResponse(_render(request, name, context), status, {"vary": "HX-Request", **(headers or {})})
+
+
+def go(request: Request, route: str, query: Mapping[str, str] | None = None, **params: str) -> Response:
+    """On to another page of ours, by its route's name."""
+    path = url(request, route, **params)
+    return go_to(request, f"{path}?{urlencode(query)}" if query else path)
+
+
+def go_to(request: Request, path: str) -> Response:
+    """On to another page, by a path that is known to be ours."""
+    if by_htmx(request):
+        return Response(None, 200, {"hx-redirect": path, "vary": "HX-Request"})
+    return RedirectResponse(path, 303, {"vary": "HX-Request"})
+
+
+def refusal(
+    request: Request,
+    status: int,
+    title: str,
+    text: str,
+    *,
+    link: tuple[str, str] | None = None,
+    incident: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """No, and why, and what to do.
+
+    Where htmx asked, the words go to the place that every page has for them, and the panel stays as it is.
+    """
+    place = {"hx-retarget": "#refusal", "hx-reswap": "outerHTML"} if by_htmx(request) else {}
+    context = {"title": title, "text": text, "link": link, "incident": incident}
+    return panel(request, "refused.html", "_refusal.html", status, {**place, **(headers or {})}, **context)
+
+
+def by_htmx(request: Request) -> bool:
+    """Whether htmx asks, so that a panel is enough."""
+    return request.headers.get("hx-request") == "true"
+
+
+def url(request: Request, route: str, **params: str) -> str:
+    """The path of a route, with the prefix that we are served under. Never the Host header."""
+    path = request.app.url_path_for(route, **params) if params else _fixed_path(request.app, route)
+    return f"{request.state.settings.prefix}{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A security key as a page shows it; `slug` is its credential id in an address."""
+
+    slug: str
+    name: str
+    bound_at: datetime
+    used_at: datetime | None
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What to tell somebody about the browser in front of them, before a key is asked for."""
+
+    phone: bool
+    no_webauthn: str | None
+
+
+def keys(records: Iterable[SecurityKey]) -> list[Key]:
+    """The keys as a page shows them."""
+    return [Key(slug(key.id), key.name, key.bound_at, key.used_at, key.suspended_at is not None) for key in records]
+
+
+def device(request: Request) -> Device:
+    """What the browser says of itself; phones count only where the deployer has not allowed them."""
+    browser = browsers.parse(request.headers.get("user-agent", ""))
+    return Device(browser.phone and request.state.settings.phones == "refused", browser.no_webauthn)
+
+
+@cache
+def _environment() -> Environment:
+    """Jinja, with what only pages have."""
+    found = templating.environment()
+    found.filters.update(masked=identities.masked)
+    found.globals.update(url=_url, static=_static)
+    return found
+
+
+def _render(request: Request, template: str, context: dict[str, Any]) -> str:
+    here = getattr(request.scope.get("route"), "name", "")
+    common = {"name": request.state.settings.name, "here": here, "account": None, "notice": None}
+    return _environment().get_template(template).render(common | context, request=request)
+
+
+@lru_cache(maxsize=256)
+def _fixed_path(app: Starlette, route: str) -> str:
+    """Starlette looks through all routes each time, and a page has a dozen links."""
+    return str(app.url_path_for(route))
+
+
+@pass_context
+def _url(context: Context, route: str, **params: str) -> str:
+    return url(context["request"], route, **params)
+
+
+@pass_context
+def _static(context: Context, file: str) -> str:
+    return f"{context['request'].state.settings.prefix}/static/{file}?{templating.digest(file)}"

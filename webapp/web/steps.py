@@ -1,0 +1,149 @@
+"""The steps of binding as panels: prove that it is you, then touch the key. Shared by the views before and behind a step.
+
+A session that must be proven is shown the step that can prove it: a code by e-mail while no key is bound, a touch of a bound key
+otherwise. `then` is the path that the person was on the way to; without it they are here to bind a key.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from starlette.responses import Response
+
+from backends.records import SecurityKey, VerificationCode
+from webapp import clock
+from webapp.accounts import codes, keys, preview, recovery, sessions
+from webapp.accounts.ceremonies import Ceremony
+from webapp.web import guards, responses
+from webapp.web.guards import Authenticated
+from webapp.web.state import Request
+from webapp.web.wording import FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A code that was sent and may still be typed; durations in whole seconds."""
+
+    resend_in: int
+    expires_in: int
+    tries_left: int
+
+
+def next_step(request: Request, who: Authenticated, then: str = "", *, notice: str | None = None) -> Response:
+    """The panel that this session has reached; `notice` says why somebody who is not proven is here."""
+    if guards.is_proven(who, now=bool(then)):
+        return responses.go_to(request, then) if then else bind(request, who)
+    return prove(request, who, then, notice=notice) if _keys(who) else verify(request, who, then, notice=notice)
+
+
+def verify(
+    request: Request,
+    who: Authenticated,
+    then: str,
+    *,
+    error: str | None = None,
+    sent: str | None = None,
+    notice: str | None = None,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Send a code, or type the one that was sent."""
+    code = waiting(codes.waiting(who.account, who.session.id, "bind", clock.now(), who.account.email))
+    return _panel(request, who, "verify", status, headers=headers, then=then, code=code, error=error, sent=sent, notice=notice)
+
+
+def prove(
+    request: Request,
+    who: Authenticated,
+    then: str,
+    *,
+    ceremony: Ceremony | None = None,
+    failure: str | None = None,
+    notice: str | None = None,
+    status: int = 200,
+) -> Response:
+    """Touch a key that is bound."""
+    return _panel(request, who, "prove", status, then=then, ceremony=ceremony, failure=_words(failure), notice=notice)
+
+
+def bind(
+    request: Request,
+    who: Authenticated,
+    *,
+    label: str = "",
+    ceremony: Ceremony | None = None,
+    failure: str | None = None,
+    status: int = 200,
+) -> Response:
+    """Name the new key and touch it."""
+    label = label or keys.suggestion(who.account)
+    return _panel(request, who, "bind", status, then="", label=label, ceremony=ceremony, failure=_words(failure))
+
+
+def unbind(
+    request: Request,
+    who: Authenticated,
+    key: SecurityKey,
+    *,
+    ceremony: Ceremony | None = None,
+    failure: str | None = None,
+    error: str | None = None,
+    status: int = 200,
+) -> Response:
+    """The unbind dialog: first the touch for this act, then the question."""
+    return responses.panel(
+        request,
+        "unbind.html",
+        "_unbind.html",
+        status,
+        key=responses.keys([key])[0],
+        last=len(who.account.keys) == 1,
+        proven=guards.is_proven(who, now=True),
+        ceremony=ceremony,
+        failure=_words(failure),
+        error=error,
+        **context(request, who),
+    )
+
+
+def gone(request: Request) -> Response:
+    """The key that the address names is not bound to this account (any more)."""
+    link = (responses.url(request, "account.security"), "Back to Security Settings")
+    return responses.refusal(request, 404, "That key is not bound", "It may have been unbound in another tab.", link=link)
+
+
+def context(request: Request, who: Authenticated) -> dict[str, Any]:
+    """What every page about keys shows."""
+    return {
+        "account": who.account,
+        "keys": responses.keys(who.account.keys),
+        "in_preview": preview.includes(request.state.settings, who.account),
+        "device": responses.device(request),
+        "codes_left": recovery.left(who.account),
+    }
+
+
+def waiting(code: VerificationCode | None) -> Waiting | None:
+    """The code as a page shows it."""
+    if code is None:
+        return None
+    now = clock.now()
+    return Waiting(
+        resend_in=max(0, ceil((code.sent_at + codes.RESEND_AFTER - now).total_seconds())),
+        expires_in=ceil((code.expires_at - now).total_seconds()),
+        tries_left=code.tries_left,
+    )
+
+
+def _keys(who: Authenticated) -> bool:
+    return bool(sessions.live_keys(who.account))
+
+
+def _words(failure: str | None) -> Any:
+    return FAILURES[failure] if failure else None
+
+
+def _panel(
+    request: Request, who: Authenticated, step: str, status: int, *, headers: dict[str, str] | None = None, **more: Any
+) -> Response:
+    return responses.panel(request, "bind.html", f"_{step}.html", status, headers, step=step, **more, **context(request, who))

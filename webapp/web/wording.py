@@ -1,0 +1,97 @@
+"""What people read where a word of ours says why something was refused. Never says more than helps the person."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from webapp.accounts import codes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What to tell somebody whose ceremony failed; `again` where trying again makes sense."""
+
+    title: str
+    text: str
+    again: bool = True
+
+
+FAILURES: dict[str, Failure] = {
+    "cancelled": Failure(
+        "Cancelled", "No key was touched: the request was cancelled, or the key did not answer. Nothing has changed."
+    ),
+    "no key": Failure(
+        "Cancelled",
+        "No key of yours answered. The request was cancelled, or the key that you touched is not one of those bound to this "
+        "account.",
+    ),
+    "timed out": Failure(
+        "That took too long", "The browser waits two minutes for a touch. Have the key at hand, then try again."
+    ),
+    "already bound": Failure(
+        "This key is already bound",
+        "This key is bound to your account already. To bind another one, take this one out and insert the other.",
+    ),
+    "taken": Failure("This key cannot be bound", "This key is already bound to an account. Use another key."),
+    "too many keys": Failure(
+        "No more keys fit", "Twenty keys are bound to this account, which is the most. Unbind one that you no longer use.", False
+    ),
+    "not yours": Failure(
+        "Not one of your keys",
+        "That key is not bound to this account. Take it out, insert a key that is bound, and try again.",
+    ),
+    "insecure": Failure(
+        "This address cannot use keys",
+        "Browsers use security keys only on secure pages of the right address. Open this site by its usual https:// address.",
+        False,
+    ),
+    "unsupported": Failure(
+        "This browser cannot do that",
+        "This browser, or the key you inserted, cannot do what is needed. Use Chrome or Firefox on a PC, and a U2F or FIDO2 key.",
+    ),
+    "already running": Failure(
+        "Already waiting for a key",
+        "Another request for your key is still open, perhaps in another tab. Close or cancel it, then try again.",
+    ),
+    "over": Failure("This request is over", "It was answered already, or too much time has passed. Begin afresh."),
+    "refused": Failure(
+        "The key's answer was not accepted", "What arrived could not be verified. Nothing has changed. Try again."
+    ),
+    "clone": Failure(
+        "This key was refused",
+        "It may have been copied: its counter went back. Use another of your keys, and tell whoever runs this site about it.",
+    ),
+    "not asked": Failure(
+        "Your key was not asked",
+        "A part of this page had not arrived yet, or JavaScript is switched off. Wait until the page is complete, then try "
+        "again.",
+    ),
+    "unknown": Failure("That did not work", "The browser could not use the key. Take it out, insert it again, and try again."),
+}
+
+WEAK_PASSWORDS = {
+    "too short": "Use at least 12 characters.",
+    "too long": "Use at most 1024 characters.",
+    "too common": "That password is one of those that are tried first. Choose another.",
+    "is a name": "That is your name. Choose something that nobody knows about you.",
+}
+
+
+def wrong_code(wrong: codes.Wrong) -> str:
+    """Why what was typed is not the code."""
+    tries = "try" if wrong.tries_left == 1 else "tries"
+    left = f"{wrong.tries_left} {tries} left." if wrong.tries_left else "and there are no tries left. Ask for a new one."
+    return {
+        "malformed": f"The code has {codes.DIGITS} digits. Look for it in the mail.",
+        "none waiting": "There is no code to compare with, or it is too old. Ask for a new one.",
+        "no tries left": "This code has no tries left. Ask for a new one.",
+        "wrong": f"That is not the code{'. ' if wrong.tries_left else ', '}{left}",
+    }[wrong.kind]
+
+
+def not_sent(kind: str, seconds: int) -> str:
+    """Why no code was mailed."""
+    return {
+        "too soon": f"A mail was sent less than a minute ago. You can ask again in {seconds} seconds.",
+        "too often": f"That was the last mail for now. You can ask for another in about {ceil(seconds / 3600)} hours.",
+        "mail failed": "The mail could not be sent. Nothing is lost: please try again in a moment.",
+    }[kind]
