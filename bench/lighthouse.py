@@ -266,6 +266,30 @@ def often(one: Someone) -> Shown:
     return one.told(answer)
 
 
+def known_asked(one: Someone) -> httpx2.Response:
+    often(one)
+    return one.visitor.submit("/logon/known/ask")
+
+
+def known(one: Someone) -> Shown:
+    known_asked(one)
+    return one.linked("/logon/known")
+
+
+def waiting(one: Someone) -> Shown:
+    one.half().submit("/logon/wait", "/logon/wait")
+    return one.at("/logon/wait")
+
+
+def suspended(one: Someone) -> Shown:
+    """The newer of two keys, after a mail about it was answered with *This was not me*."""
+    link = one.bound("Red").linked("/not-me").url
+    one.submit(link, "/not-me")
+    one.site.keystead("account", "unfreeze", one.person.username)
+    one.visitor.log_on(one.person.username, one.person.password, one.key)
+    return one.at("/account/security")
+
+
 def code_sent(one: Someone) -> Shown:
     one.inside().visitor.send_code()
     return one.at(U2F)
@@ -336,11 +360,15 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "logon, wrong password": lambda one: one.told(one.wrong_password()),
     "logon, account is frozen": logon_frozen,
     "logon, too often": often,
+    "known browser, mail sent": lambda one: one.told(known_asked(one)),
+    "known browser": known,
     "key step": lambda one: one.half().at("/logon/key"),
     "key step, touch": lambda one: one.told(logon_touch(one)),
     "key step, cancelled": lambda one: cancelled(one, logon_touch),
     "recovery step": lambda one: one.half().at("/logon/recovery"),
     "recovery step, wrong code": lambda one: one.told(wrong_recovery_code(one)),
+    "wait": lambda one: one.half().at("/logon/wait"),
+    "wait, begun": waiting,
     "forgotten": lambda one: one.at("/logon/forgotten"),
     "forgotten, mail sent": lambda one: one.told(forgotten(one)),
     "reset": reset,
@@ -482,7 +510,11 @@ def line(shown: Shown, preset: str) -> Scores | None:
 def table(pages: dict[str, Callable[[Someone], Shown]]) -> Iterator[Scores | None]:
     """Every line of it: all pages, on every kind of machine."""
     print(f"{'':<44}{''.join(f'{name:>15}' for name in CATEGORIES)}")
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), KEYSTEAD_PREVIEW="listed") as site, opened(site) as door:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder), KEYSTEAD_PREVIEW="listed", KEYSTEAD_WAIT="72h") as site,
+        opened(site) as door,
+    ):
         for name, reach in pages.items():
             shown = reach(Someone(site, door))
             for preset in PRESETS:

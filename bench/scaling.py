@@ -29,10 +29,11 @@ import pymongo.monitoring
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from backends.specimens import account, given, key, sealed, session
+
 from backends import open_backend
 from backends.file import FileBackend
 from backends.records import Record
-from backends.specimens import account, given, key, sealed, session
 from bench.start import memory, serving
 from tests import mongo_server
 from webapp.cli import new_account

@@ -49,7 +49,9 @@ class Site:
 
     def keystead(self, *words: str, stdin: str = "") -> str:
         """What the command says when all is well."""
-        done = subprocess.run([*KEYSTEAD, *words], cwd=ROOT, env=self.environ, input=stdin, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*KEYSTEAD, *words], cwd=ROOT, env=self.environ, input=stdin, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

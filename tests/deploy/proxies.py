@@ -5,6 +5,7 @@ error: the file has changed, and the test must learn of it.
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -56,8 +57,9 @@ def proxy(name: ProxyName, folder: Path, place: Place, change: Callable[[str], s
 
 
 def _nginx(folder: Path, place: Place, change: Callable[[str], str]) -> list[str]:
+    file = (ROOT / "deploy" / "nginx.conf").read_text()
     text = _replaced(
-        (ROOT / "deploy" / "nginx.conf").read_text(),
+        file,
         {
             "return 308 https://account.example.com": f"return 308 https://{place.host}:{place.https}",
             "return 308 /account-center/": f"return 308 https://{place.other_host}:{place.https}/account-center/",
@@ -76,25 +78,33 @@ def _nginx(folder: Path, place: Place, change: Callable[[str], str]) -> list[str
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     user = "user root;" if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(
-        f"{user} daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
+        f"{user} daemon off; pid {folder}/pid; error_log stderr; {_asked_of_nginx_itself(file)}\n"
         f"http {{ access_log off; {temporary} include {folder}/site.conf; }}\n"
     )
     return [PROGRAMS["nginx"] or "", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
 
 
+def _asked_of_nginx_itself(text: str) -> str:
+    """What the file asks to be put into nginx.conf, where it cannot stand itself."""
+    found = re.findall(r"^#   (worker_rlimit_nofile .*;|events \{.*\})$", text, re.MULTILINE)
+    assert len(found) == 2, "the file no longer says so"
+    return " ".join(found)
+
+
 def _caddy(folder: Path, place: Place, change: Callable[[str], str]) -> list[str]:
     tls = f"tls {place.certificate} {place.certificate}"
+    ports = f"http_port {place.http}\n\thttps_port {place.https}\n\tdefault_bind 127.0.0.1\n\tdefault_sni {place.host}"
     text = _replaced(
         (ROOT / "deploy" / "Caddyfile").read_text(),
         {
+            "\n{\n\tservers {": f"\n{{\n\tadmin off\n\t{ports}\n\tservers {{",
             "\naccount.example.com {": f"\nhttps://{place.host} {{\n\t{tls}",
             "\nwww.example.com {": f"\nhttps://{place.other_host} {{\n\t{tls}",
             "redir /account-center /account-center/": f"redir /account-center https://{place.other_host}:{place.https}/account-center/",
             "reverse_proxy 127.0.0.1:8000": f"reverse_proxy 127.0.0.1:{place.keystead}",
         },
     )
-    ports = f"http_port {place.http}\n\thttps_port {place.https}\n\tdefault_bind 127.0.0.1\n\tdefault_sni {place.host}"
-    (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\t{ports}\n}}\n{change(text)}")
+    (folder / "Caddyfile").write_text(change(text))
     return [PROGRAMS["caddy"] or "", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 

@@ -46,6 +46,14 @@ def test_the_service_grants_a_stop_the_time_that_it_takes() -> None:
     assert int(found[1]) > GRACE
 
 
+def test_the_service_may_open_more_files_than_it_takes_connections() -> None:
+    from webapp.web.protocol import BoundedProtocol
+
+    found = re.search(r"^LimitNOFILE=(\d+)$", (DEPLOY / "keystead.service").read_text(), re.MULTILINE)
+    assert found
+    assert int(found[1]) > 2 * BoundedProtocol.MAX_CONNECTIONS
+
+
 def test_proxies_give_a_connection_up_before_keystead_does() -> None:
     """uvicorn closes what was idle for five seconds; a form sent on such a connection would be lost."""
     assert "keepalive_timeout 4s;" in (DEPLOY / "nginx.conf").read_text()

@@ -50,7 +50,7 @@ class Stage:
     def now(self) -> Account:
         found = self.site.call(self.faulty.backend.account, self.account.id)
         assert found is not None
-        return cast(Account, found)
+        return found
 
     @property
     def faulty(self) -> FaultyBackend:
@@ -128,7 +128,7 @@ def _finish_key(stage: Stage) -> Ask:
 def _finish_key_forged(stage: Stage) -> Ask:
     stage.owe_key()
     stage.visitor.begin_key()
-    return lambda: stage.visitor.finish_key(stage.key, forged=True)
+    return lambda: stage.visitor.finish_key(stage.key, bad_signature=True)
 
 
 @scene("logon.use_recovery_code")

@@ -27,8 +27,15 @@ GRACE = 8
 """Seconds that requests in flight get to end in; platforms kill after ten."""
 
 
-QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, "access_log": False, "ws": "none", "lifespan": "on"}
-"""How uvicorn is run: it trusts no proxy, does not name itself, and writes no line that could hold a token."""
+QUIET: dict[str, Any] = {
+    "http": "webapp.web.protocol:BoundedProtocol",
+    "proxy_headers": False,
+    "server_header": False,
+    "access_log": False,
+    "ws": "none",
+    "lifespan": "on",
+}
+"""How uvicorn is run: with bounds, without trust in a proxy, without its name, and without a line that could hold a token."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -4,6 +4,8 @@ import asyncio
 import re
 from urllib.parse import parse_qsl
 
+from starlette.requests import ClientDisconnect
+
 from webapp.web.state import Request
 
 MAX_BODY = 64 * 1024
@@ -30,6 +32,8 @@ async def read(request: Request) -> dict[str, str]:
     try:
         async with asyncio.timeout(SECONDS):
             body = await _body(request)
+    except ClientDisconnect:
+        raise BadForm(400) from None
     except TimeoutError:
         raise BadForm(408) from None
     return _fields(body)
