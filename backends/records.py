@@ -16,7 +16,7 @@ Proof = Literal["key", "code", "recovery"]
 class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A bound credential: `id` is the credential id (1 to 1,023 bytes), `public_key` its COSE key in CBOR.
 
-    A suspended key is bound, but asked for by no logon until somebody decides.
+    A suspended key is bound, but asked for by no logon while another key is, until somebody decides.
     """
 
     id: bytes
@@ -116,10 +116,10 @@ class ChainLink(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's record and all that belongs to it; `version` counts its commits.
 
-    `listed` puts it into the preview by name; a frozen account cannot log on. `head` is the newest event, `checkpoint` the
-    newest of those that were deleted because they were old; `seal` is the MAC over both and over the account's security state.
-    `devices_at` is since when device cookies count; `notified_at` is when a notification of a kind was last owed, for kinds that
-    are bounded.
+    `listed` puts it into the preview by name; a frozen account cannot log on. `opened_at` is since when it opens without its
+    suspended keys, because a wait was over. `head` is the newest event, `checkpoint` the newest of those that were deleted
+    because they were old; `seal` is the MAC over both and over the account's security state. `devices_at` is since when device
+    cookies count; `notified_at` is when a notification of a kind was last owed, for kinds that are bounded.
     """
 
     id: str
@@ -132,6 +132,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     frozen_at: datetime | None = None
     devices_at: datetime | None = None
     opening: Opening | None = None
+    opened_at: datetime | None = None
     keys: tuple[SecurityKey, ...] = ()
     sessions: tuple[Session, ...] = ()
     codes: tuple[VerificationCode, ...] = ()

@@ -282,9 +282,10 @@ def waiting(one: Someone) -> Shown:
 
 
 def suspended(one: Someone) -> Shown:
-    """The newer of two keys, after a mail about it was answered with *This was not me*."""
+    """One of two keys, after a mail was answered with *This was not me*."""
     link = one.bound("Red").linked("/not-me").url
     one.submit(link, "/not-me")
+    one.site.keystead("key", "reinstate", one.person.username, one.key.slug)
     one.site.keystead("account", "unfreeze", one.person.username)
     one.visitor.log_on(one.person.username, one.person.password, one.key)
     return one.at("/account/security")
@@ -390,6 +391,7 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "security, a key": lambda one: one.bound().at("/account/security"),
     "security, not asked yet": not_asked_yet,
     "security, three keys": lambda one: one.bound("W" * 64, "The old one in the drawer").at("/account/security"),
+    "security, a suspended key": suspended,
     "security, no name given": lambda one: one.told(unnamed(one)),
     "bind: code not sent": lambda one: one.inside().at(U2F),
     "bind: code sent": code_sent,

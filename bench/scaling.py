@@ -1,25 +1,26 @@
 """What each request costs, and what that comes to for ten thousand, a million and a hundred million accounts.
 
-    python bench/scaling.py [ROUNDS]    measures, keeps the figures in bench/scaling.json, writes the tables of docs/scaling.md
-    python bench/scaling.py tables      writes the tables from the figures that were kept
-    python bench/scaling.py count       tells what requests ask of the backend, as JSON
+    python -m bench.scaling measure --mongodb ADDRESS [--rounds 30]   keeps the figures in bench/scaling.json, writes the tables
+    python -m bench.scaling tables                                    writes the tables of docs/scaling.md from what was kept
+    python -m bench.scaling count --mongodb ADDRESS                   tells what requests ask of the backend, as JSON
 
-CPU is that of a real server process (all its threads, by the kernel's own account), medians over the rounds. The questions to
-the backend are counted by our own metrics, its commits by the backend, MongoDB's operations by its driver.
+CPU is that of a real server process (all its threads, by the kernel's own account), medians over the rounds. The queries of the
+backend are counted by our own metrics, its commits by the backend, MongoDB's operations by its driver. What follows an answer
+(letters that are sent and struck off) belongs to it. `python -m tests.mongo_server` serves an ADDRESS.
 """
 
+import argparse
 import asyncio
 import json
 import math
 import platform
 import re
 import statistics
-import sys
 import tempfile
 import time
+import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,16 +28,13 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 import pymongo.monitoring
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from backends.specimens import account, given, key, sealed, session
-
 from backends import open_backend
+from backends.contract.samples import account, event, key, session
 from backends.file import FileBackend
-from backends.records import Record
+from backends.records import Account, ChainLink, Event, Record
 from bench.start import memory, serving
-from tests import mongo_server
-from webapp.cli import new_account
+from webapp import clock
+from webapp.accounts import identities, passwords
 from webapp.metrics import Counted
 from webapp.testing.mailbox import Outbox
 from webapp.testing.site import Site, running
@@ -51,6 +49,8 @@ N = TypeVar("N", int, float)
 PASSWORD = "correct horse battery staple"
 METRICS = "r7vQm2Lx9TdKpWn4ZsBc6HgYj8FaUe3o"
 RECORDS = 5_000
+REST = 0.02
+"""Seconds in which a process does nothing more of what it was asked."""
 WHERE: dict[str, Any] = {"address": "192.0.2.123", "browser": "Firefox on Windows"}
 
 VISIT = {
@@ -136,15 +136,15 @@ def _get(visitor: Visitor, path: str, name: str = "") -> Iterator[str]:
 # what a request asks of the backend
 
 
-def costs() -> dict[str, Cost]:
-    """For each request of a walk: questions that only read, commits, and MongoDB's operations."""
+def costs(mongodb: str) -> dict[str, Cost]:
+    """For each request of a walk: queries that only read, commits, and operations of the MongoDB server at this address."""
     operations = _Operations()
     pymongo.monitoring.register(operations)
-    with tempfile.TemporaryDirectory() as name, mongo_server.running() as address:
-        folder, mongodb = Path(name), mongo_server.database(address)
-        asked = _counted(folder / "questions", _questions)
+    with tempfile.TemporaryDirectory() as name:
+        folder, database = Path(name), f"{mongodb.rstrip('/')}/scaling_{uuid.uuid4().hex[:12]}"
+        asked = _counted(folder / "queries", _queries)
         wrote = _counted(folder / "commits", _commits)
-        done = _counted(folder / "operations", lambda site: operations.count, backend=mongodb)
+        done = _counted(folder / "operations", lambda site: operations.count, backend=database)
     return {step: Cost(reads=asked[step] - wrote[step], writes=wrote[step], operations=done[step]) for step in asked}
 
 
@@ -152,7 +152,12 @@ def _counted(folder: Path, count: Callable[[Site], int], **changes: Any) -> dict
     with running(folder, metrics=METRICS, **changes) as site:
         person = site.add_account("scaling")
         steps = walk(site.visitor(person), person.username, lambda: site.mailbox.code(person.email))
-        return _each(steps, lambda: count(site))
+        return _each(steps, lambda: _settled(site, count))
+
+
+def _settled(site: Site, count: Callable[[Site], int]) -> int:
+    site.call(site.state["sender"].settle)
+    return count(site)
 
 
 def _each(steps: Iterator[str], count: Callable[[], N]) -> dict[str, N]:
@@ -166,15 +171,15 @@ def _each(steps: Iterator[str], count: Callable[[], N]) -> dict[str, N]:
     return found
 
 
-def _questions(site: Site) -> int:
+def _queries(site: Site) -> int:
     counted: Counted = site.state["metrics"]
     return sum(map(int, re.findall(rb"^keystead_backend_seconds_count\{.*\} (\d+)\.0$", counted.text(), re.MULTILINE)))
 
 
 def _commits(site: Site) -> int:
-    backend: Any = site.backend
-    assert isinstance(backend._backend, FileBackend)
-    return int(backend._backend.commits)
+    timed: Any = site.backend
+    assert isinstance(timed._backend, FileBackend)
+    return timed._backend.commits
 
 
 class _Operations(pymongo.monitoring.CommandListener):
@@ -214,13 +219,22 @@ def cpu(rounds: int) -> tuple[dict[str, float], float]:
 
 async def _add(url: str, username: str) -> None:
     backend = await open_backend(url)
-    await backend.add_account(await new_account(username, f"{username}@example.com", PASSWORD))
+    hashed = await passwords.hash(PASSWORD)
+    await backend.add(identities.new(username, f"{username}@example.com", hashed, clock.now()))
     await backend.close()
 
 
 def _used(process: int) -> float:
-    """Milliseconds of CPU that the threads of a process have had: to the nanosecond, where /proc/PID/stat counts in ticks."""
-    time.sleep(0.003)  # what is done after an answer belongs to it
+    """Milliseconds of CPU that the threads of a process have had, once they rest."""
+    before, now = -1.0, _now(process)
+    while now != before:
+        time.sleep(REST)
+        before, now = now, _now(process)
+    return now
+
+
+def _now(process: int) -> float:
+    """To the nanosecond, where /proc/PID/stat counts in ticks."""
     return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{process}/task").glob("*/schedstat")) / 1e6
 
 
@@ -228,25 +242,44 @@ def _used(process: int) -> float:
 
 
 def sizes() -> dict[str, float]:
-    """Bytes of the file for each record."""
-    kinds: dict[str, Callable[[int], Record]] = {
-        "account": lambda n: account(f"{n:022}", password_hash="$argon2id$v=19$m=19456,t=2,p=1$" + "x" * 66),
-        "key": lambda n: key(f"{n:064}".encode(), f"{n:022}", public_key=bytes(77)),
-        "session": lambda n: session(f"{n:022}", f"{n:022}", token_hash=f"{n:032}".encode(), **WHERE),
-        "event": lambda n: replace(sealed("Blue key", f"{n:022}")(None), kind="logged on", mac=bytes(32), **WHERE),
+    """Bytes of the file for an account, and for each thing more that belongs to it."""
+    bare = _size(lambda id: [_account(id)])
+    return {
+        "account": bare,
+        "key": _size(lambda id: [_account(id, keys=(key(id.encode() * 3, public_key=bytes(77)),))]) - bare,
+        "session": _size(lambda id: [_account(id, sessions=(session(id, token_hash=id.encode() * 2, **WHERE),))]) - bare,
+        "event": _size(lambda id: [_account(id), _event(id)]) - bare,
     }
-    return {name: asyncio.run(_size(make)) for name, make in kinds.items()}
 
 
-async def _size(make: Callable[[int], Record]) -> float:
+def _account(id: str, **changes: Any) -> Account:
+    hashed = "$argon2id$v=19$m=19456,t=2,p=1$" + "x" * 66
+    return account(id, password_hash=hashed, head=ChainLink(seq=1, mac=bytes(36)), seal=bytes(36), **changes)
+
+
+def _event(id: str) -> Event:
+    return event(id, detail="Blue key", kind="logged on", mac=bytes(36), state=bytes(32), **WHERE)
+
+
+def _size(make: Callable[[str], list[Record]]) -> float:
+    """What the records of one account take, of many."""
+    return asyncio.run(_measured(record for number in range(RECORDS) for record in make(f"{number:022}")))
+
+
+async def _measured(records: Iterable[Record]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keystead.db"
         backend = await open_backend(file.as_uri())
         empty = await _checkpointed(backend, file)
-        await backend.load(given([make(number) for number in range(RECORDS)]))
+        await backend.load(_streamed(records))
         size = await _checkpointed(backend, file)
         await backend.close()
         return (size - empty) / RECORDS
+
+
+async def _streamed(records: Iterable[Record]) -> AsyncIterator[Record]:
+    for record in records:
+        yield record
 
 
 async def _checkpointed(backend: Any, file: Path) -> int:
@@ -313,8 +346,8 @@ def _size_of(size: float) -> str:
     return f"{_rounded(size / 1e6)} MB"
 
 
-def measure(rounds: int) -> dict[str, Any]:
-    asked = costs()
+def measure(rounds: int, mongodb: str) -> dict[str, Any]:
+    asked = costs(mongodb)
     milliseconds, worker = cpu(rounds)
     requests = {name: {"cpu": round(milliseconds[name], 2), **cost._asdict()} for name, cost in asked.items()}
     return {
@@ -334,16 +367,21 @@ def write(figures: dict[str, Any]) -> None:
     PAGE.write_text(text)
 
 
-def main(words: list[str]) -> None:
-    if words == ["count"]:
-        print(json.dumps({name: cost._asdict() for name, cost in costs().items()}))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["measure", "tables", "count"])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--mongodb", metavar="ADDRESS", default="mongodb://127.0.0.1/")
+    asked = parser.parse_args()
+    if asked.what == "count":
+        print(json.dumps({name: cost._asdict() for name, cost in costs(asked.mongodb).items()}))
         return
-    if words != ["tables"]:
-        FIGURES.write_text(json.dumps(measure(int(words[0]) if words else 30), indent=1) + "\n")
+    if asked.what == "measure":
+        FIGURES.write_text(json.dumps(measure(asked.rounds, asked.mongodb), indent=1) + "\n")
     figures = json.loads(FIGURES.read_text())
     write(figures)
     print("\n".join(tables(figures)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

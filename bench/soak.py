@@ -1,12 +1,12 @@
 """People come and go for a quarter of an hour, and at its end the server must be as it was at its beginning.
 
-    python bench/soak.py [--minutes 15] [--accounts 5000] [--people 16] [--backend file|mongo] [--workers 4]
+    python -m bench.soak [--minutes 15] [--accounts 5000] [--people 16] [--mongodb ADDRESS] [--workers 4]
 
 Each walk: log on with the password, bind a key with the code from the mail, log off, log on with the key, unbind it, log off.
 A few people walk at a time, each for the account that has rested longest, and pause before every request, so that the server is
 busy and nobody queues. Their requests go over kept connections, any of them: a walk meets all workers. What is looked at:
 every answer, every line of the log, memory and times of each minute, and in the end the whole backend. Ends with status 1
-if anything is not as it must be.
+if anything is not as it must be. `python -m tests.mongo_server` serves an ADDRESS.
 """
 
 import argparse
@@ -22,29 +22,32 @@ import statistics
 import sys
 import tempfile
 import time
+import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from backends import moving, open_backend
-from backends.records import Account
+from backends import migrate, open_backend, transfer
+from backends.records import Record
 from bench.peers import process
 from bench.peers.peer import ROOT, Off
 from bench.peers.process import Server
 from bench.peers.wire import Answer, Browser, Connection
 from bench.start import memory
-from tests.mongo_server import MongoServer
-from webapp import clock, codes, events, passwords
+from webapp import clock
+from webapp.accounts import codes, events, identities, passwords
+from webapp.accounts.context import Act
+from webapp.accounts.events import Happened, Verifier
+from webapp.settings import Settings
 from webapp.testing.mailbox import address, code_in
 from webapp.testing.page import Page
 from webapp.testing.stub_key import StubKey
@@ -54,7 +57,7 @@ PASSWORD = "correct horse battery staple"
 SECRET = secrets.token_urlsafe(32)
 U2F = "/account/security/u2f"
 
-WARM_UP = {"file": 30, "mongo": 90}
+WARM_UP = {"file": 30, "mongodb": 90}
 """Seconds of walks before the first minute: every worker has met every page. On MongoDB most have also walked once by then, so
 that there are nearly as many buckets of attempts as there will be: each findAndModify of SecantusDB, the server of the tests,
 reads its whole collection, by `_id` too (2 ms among 100 documents, 9 ms among 1,000, 22 ms among 3,000)."""
@@ -71,9 +74,9 @@ GROWTH, COST, SLOWING = 1.05, 1.2, 1.5
 """What the last minute may be, measured by an early one: memory, the server's CPU for a request, the 99th percentile of times."""
 STEADY_FROM = 3
 """The minute whose memory counts as the early one: by then the allocator of every worker has its arenas."""
-PAUSE = {"file": 0.07, "mongo": 0.2}
-PEOPLE = {"file": 16, "mongo": 4}
-ACCOUNTS = {"file": 5000, "mongo": 100}
+PAUSE = {"file": 0.07, "mongodb": 0.2}
+PEOPLE = {"file": 16, "mongodb": 4}
+ACCOUNTS = {"file": 5000, "mongodb": 100}
 
 _OPTIONS = re.compile(r'data-options="([^"]*)"')
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
@@ -86,40 +89,37 @@ _USUAL = re.compile(r"\S+Z INFO +\[")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A backend, asked past the server: its megabytes, how many records of a kind it holds, and the CPU that its process had."""
+    """A backend, asked past the server: its megabytes, and how many events it holds."""
 
+    name: str
     url: str
     size: Callable[[], float]
-    count: Callable[[str], int]
-    cpu: Callable[[], float] = lambda: 0.0
+    events: Callable[[], int]
 
 
-@contextmanager
-def in_a_file(folder: Path) -> Iterator[Place]:
+def in_a_file(folder: Path) -> Place:
     file = folder / "keystead.db"
-    yield Place(file.as_uri(), lambda: _megabytes(folder.glob("keystead.db*")), partial(_rows, file))
+    return Place("file", file.as_uri(), lambda: _megabytes(folder.glob("keystead.db*")), partial(_rows, file))
 
 
-@contextmanager
-def in_mongo(folder: Path) -> Iterator[Place]:
-    server = MongoServer().start()
-    assert server.process
-    database = Server(server.port, server.process)
-    try:
-        url, data = server.url(), server.directory / "data"
-        yield Place(url, lambda: _megabytes(data.rglob("*")), partial(_documents, url), database.cpu)
-    finally:
-        server.stop()
+def in_mongodb(address: str) -> Place:
+    url = f"{address.rstrip('/')}/soak_{uuid.uuid4().hex[:12]}"
+    return Place("mongodb", url, partial(_stored, url), partial(_documents, url))
 
 
-def _rows(file: Path, kind: str) -> int:
+def _rows(file: Path) -> int:
     with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as opened:
-        return int(opened.execute(f"SELECT count(*) FROM {kind}").fetchone()[0])  # noqa: S608 - a word of ours
+        return int(opened.execute("SELECT count(*) FROM events").fetchone()[0])
 
 
-def _documents(url: str, kind: str) -> int:
+def _documents(url: str) -> int:
     with MongoClient[dict[str, object]](url) as client:
-        return client.get_default_database()[kind].count_documents({})
+        return client.get_default_database()["events"].count_documents({})
+
+
+def _stored(url: str) -> float:
+    with MongoClient[dict[str, Any]](url) as client:
+        return float(client.get_default_database().command("dbStats")["dataSize"]) / 1e6
 
 
 def _megabytes(files: Iterator[Path]) -> float:
@@ -315,7 +315,7 @@ def answered(begun: Answer, ask: Callable[[str, str], str]) -> dict[str, str]:
 class Minute:
     """What one minute came to. Times in milliseconds, sizes in megabytes.
 
-    CPU in cores: that of the server, the database, the people's own process, and all else on this machine. Where that takes
+    CPU in cores: that of the server, the people's own process, and all else on this machine. Where that takes
     much, times tell of it and not of the server. `work`: milliseconds of CPU for what is always the same, and so the machine's
     speed: one that others use too has been seen to be 1.8 times as slow in one minute as in another.
     """
@@ -325,7 +325,6 @@ class Minute:
     seconds: float
     resident: list[float]
     size: float
-    sessions: int
     events: int
     cores: tuple[float, ...]
     work: float
@@ -347,16 +346,14 @@ class Minute:
             f"{number or 'warm':>6}{self.walks:>7}{asked:>9}{asked / self.seconds:>7.0f}"
             f"{times[0]:>8.1f}{times[1]:>8.1f}{times[2]:>8.1f}"
             f"{min(self.resident):>9.1f}{max(self.resident):>7.1f}{sum(self.resident):>8.1f}"
-            f"{self.size:>9.1f}{self.sessions:>9}{self.events:>8}"
-            + "".join(f"{cores:>7.2f}" for cores in self.cores)
-            + f"{self.work:>8.2f}"
+            f"{self.size:>9.1f}{self.events:>8}" + "".join(f"{cores:>7.2f}" for cores in self.cores) + f"{self.work:>8.2f}"
         )
 
 
 HEAD = (
     f"{'minute':>6}{'walks':>7}{'requests':>9}{'/s':>7}{'p50 ms':>8}{'p99':>8}{'worst':>8}"
-    f"{'least MB':>9}{'most':>7}{'all':>8}{'backend':>9}{'sessions':>9}{'events':>8}"
-    f"{'server':>7}{'base':>7}{'people':>7}{'others':>7}{'work ms':>8}"
+    f"{'least MB':>9}{'most':>7}{'all':>8}{'backend':>9}{'events':>8}"
+    f"{'server':>7}{'people':>7}{'others':>7}{'work ms':>8}"
 )
 
 
@@ -377,7 +374,7 @@ class Watch:
         worked, self._worked = self._worked, []
         last, self._last = self._last, self._clocks()
         walks, over, *cpu, whole = (now - then for now, then in zip(self._last, last, strict=True))
-        sessions, events = [await asyncio.to_thread(self.place.count, kind) for kind in ("sessions", "events")]
+        happened = await asyncio.to_thread(self.place.events)
         self.look_at_log()
         resident = [memory(pid) for pid in workers_of(self.server)]
         return Minute(
@@ -386,8 +383,7 @@ class Watch:
             over,
             resident,
             self.place.size(),
-            sessions,
-            events,
+            happened,
             tuple(seconds / over for seconds in (*cpu, whole - sum(cpu))),
             statistics.mean(worked),
         )
@@ -408,7 +404,7 @@ class Watch:
             self.crowd.fault(f"the log says: {said}")
 
     def _clocks(self) -> tuple[float, ...]:
-        cpu = (self.server.cpu(), self.place.cpu(), time.process_time(), busy())
+        cpu = (self.server.cpu(), time.process_time(), busy())
         return self.crowd.walks, time.perf_counter(), *cpu
 
 
@@ -444,7 +440,7 @@ def same_work() -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What was asked for."""
 
     minutes: int
@@ -462,41 +458,39 @@ class Wishes:
         return math.ceil(rate * max(REST, seconds / codes.SENDS_A_DAY)) + self.people
 
 
-async def soak(place: Place, folder: Path, wishes: Wishes) -> list[str]:
+async def soak(place: Place, folder: Path, options: Options) -> list[str]:
     """All that was wrong."""
-    await seed(place.url, wishes.accounts)
+    await seed(place.url, options.accounts)
     log, port = folder / "log", process.free_port()
-    with process.running(*command(place.url, folder, port, wishes.workers), port, log, ROOT) as server:
+    with process.running(*command(place.url, folder, port, options.workers), port, log, ROOT) as server:
         await answering(server, log)
         await storm(port, STORM)
-        crowd = gathered(port, folder, wishes)
+        crowd = gathered(port, folder, options)
         watch = Watch(server, log, place, crowd)
-        await watched(watch, wishes)
+        await watched(watch, options)
         crowd.proxy.close()
         if workers_of(server) != watch.workers:
             crowd.fault("a worker ended, and another one was started in its place")
     watch.look_at_log()
     crowd.postman.empty()
-    await judge_records(place, crowd, wishes)
+    await judge_records(place, crowd, options)
     judge_minutes(watch.minutes, crowd)
     return crowd.faults
 
 
 async def seed(url: str, number_of_them: int) -> None:
-    hashed, now = await passwords.hash(PASSWORD), clock.now()
+    settings = Settings(public_url=ORIGIN, secret_keys=(SECRET,), backend=url, mail="", mail_from="")
+    hashed, act = await passwords.hash(PASSWORD), Act(clock.now(), settings)
 
-    async def accounts() -> AsyncIterator[Account]:
+    async def accounts() -> AsyncIterator[Record]:
         for number in range(number_of_them):
             one = Owner(number, Browser(ORIGIN))
-            yield Account(
-                id=secrets.token_urlsafe(16),
-                username=one.username,
-                email=one.email,
-                password_hash=hashed,
-                created_at=now,
-                password_at=now,
-            )
+            account = identities.new(one.username, one.email, hashed, act.now)
+            account, happened = events.seal(None, account, [Happened("account added")], act)
+            for record in (account, *happened):
+                yield record
 
+    await migrate(url)
     backend = await open_backend(url)
     await backend.load(accounts())
     await backend.close()
@@ -527,9 +521,9 @@ async def answering(server: Server, log: Path) -> None:
     raise RuntimeError(f"the server did not start: {log.read_text()[-3000:]}")  # noqa: ASYNC240 - nothing else runs
 
 
-def gathered(port: int, folder: Path, wishes: Wishes) -> Crowd:
-    proxy = Proxy(port, wishes.people)
-    return Crowd(proxy, Postman(folder / "outbox"), deque(owner(n, proxy) for n in range(wishes.accounts)), wishes.pause)
+def gathered(port: int, folder: Path, options: Options) -> Crowd:
+    proxy = Proxy(port, options.people)
+    return Crowd(proxy, Postman(folder / "outbox"), deque(owner(n, proxy) for n in range(options.accounts)), options.pause)
 
 
 async def storm(port: int, seconds: float) -> None:
@@ -548,15 +542,15 @@ async def storm(port: int, seconds: float) -> None:
     await asyncio.gather(*(attempts() for _ in range(16)))
 
 
-async def watched(watch: Watch, wishes: Wishes) -> None:
+async def watched(watch: Watch, options: Options) -> None:
     """People walk, and each minute is told; whoever is on the way at the end goes home."""
     print(HEAD, flush=True)
     async with asyncio.TaskGroup() as people:
-        for _ in range(wishes.people):
+        for _ in range(options.people):
             people.create_task(watch.crowd.person())
         worker = people.create_task(watch.work())
-        begun = time.monotonic() + wishes.warm_up
-        for number in range(wishes.minutes + 1):
+        begun = time.monotonic() + options.warm_up
+        for number in range(options.minutes + 1):
             await asyncio.sleep(begun + number * 60 - time.monotonic())
             minute = await watch.take_stock()
             print(minute.row(number), flush=True)
@@ -584,48 +578,55 @@ def _judge(crowd: Crowd, what: str, times: float, most: float) -> None:
         crowd.fault(f"{what}: {times:.3f} times")
 
 
-async def judge_records(place: Place, crowd: Crowd, wishes: Wishes) -> None:
+async def judge_records(place: Place, crowd: Crowd, options: Options) -> None:
     """The backend holds what the walks leave, whole; and each mail has come once."""
     walked = sorted(each.walks for each in crowd.waiting)
     took_part = sum(walks > 0 for walks in walked)
     times = f"{walked[0]} to {walked[-1]} times"
-    print(f"{crowd.walks:,} walks, {took_part:,} of {wishes.accounts:,} accounts took part, each {times}")
-    if len(walked) < wishes.accounts:
+    print(f"{crowd.walks:,} walks, {took_part:,} of {options.accounts:,} accounts took part, each {times}")
+    if len(walked) < options.accounts:
         return  # a walk that broke off left what it left
-    left = {kind: place.count(kind) for kind in ("accounts", "keys", "sessions", "codes", "events")}
+    left, faults = await _left(place)
     left["mails"] = crowd.postman.mails
-    due = {"accounts": wishes.accounts, "keys": 0, "sessions": 0, "codes": 0}
-    due |= {"events": EVENTS * crowd.walks, "mails": MAILS * crowd.walks}
+    due = {"accounts": options.accounts, "keys": 0, "sessions": 0, "codes": 0, "letters owed": 0}
+    due |= {"events": options.accounts + EVENTS * crowd.walks, "mails": MAILS * crowd.walks}
     print("left: " + ", ".join(f"{number:,} {kind}" for kind, number in left.items()))
-    for kind in due:
-        if left[kind] != due[kind]:
-            crowd.fault(f"{left[kind]:,} {kind}, where {due[kind]:,} are due")
-    backend = await open_backend(place.url)
-    for fault in [fault async for fault in moving.check(backend, events.genuine([SECRET]))]:
+    for fault in [*faults, *(f"{left[kind]:,} {kind}, where {due[kind]:,} are due" for kind in due if left[kind] != due[kind])]:
         crowd.fault(fault)
+
+
+async def _left(place: Place) -> tuple[dict[str, int], list[str]]:
+    """What is there, of each kind; and what is not whole."""
+    left = dict.fromkeys(("accounts", "keys", "sessions", "codes", "letters owed"), 0)
+    backend = await open_backend(place.url)
+    async for account in backend.accounts():
+        parts = ((account,), account.keys, account.sessions, account.codes, account.notifications)
+        left = {kind: left[kind] + len(part) for kind, part in zip(left, parts, strict=True)}
+    faults = [fault async for fault in transfer.check(backend, Verifier((SECRET,)))]
     await backend.close()
+    return left | {"events": place.events()}, faults
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=15)
-    parser.add_argument("--accounts", type=int, help="5000, or 100 with mongo")
-    parser.add_argument("--people", type=int, help="how many walk at a time; 16, or 4 with mongo")
-    parser.add_argument("--pause", type=float, help="seconds between an answer and the next request; 0.07, or 0.2 with mongo")
-    parser.add_argument("--backend", choices=["file", "mongo"], default="file")
+    parser.add_argument("--accounts", type=int, help="5000, or 100 with MongoDB")
+    parser.add_argument("--people", type=int, help="how many walk at a time; 16, or 4 with MongoDB")
+    parser.add_argument("--pause", type=float, help="seconds between an answer and the next request; 0.07, or 0.2 with MongoDB")
+    parser.add_argument("--mongodb", metavar="ADDRESS", help="of a MongoDB server to be used in the place of a file")
     parser.add_argument("--workers", type=int, default=4)
     asked = parser.parse_args()
-    backend = asked.backend
-    wishes = Wishes(
-        asked.minutes, asked.accounts or ACCOUNTS[backend], asked.people or PEOPLE[backend], asked.pause or PAUSE[backend],
-        WARM_UP[backend], asked.workers,
-    )  # fmt: skip
-    if wishes.accounts < wishes.needed:
-        parser.error(f"so many people need {wishes.needed} accounts, or limits would be hit")
-    place_in = {"file": in_a_file, "mongo": in_mongo}[backend]
-    with tempfile.TemporaryDirectory(prefix="keystead-soak-") as folder, place_in(Path(folder)) as place:
-        print(f"{backend} backend, {wishes.workers} workers, {wishes.accounts:,} accounts, {wishes.people} people at a time")
-        faults = asyncio.run(soak(place, Path(folder), wishes))
+    with tempfile.TemporaryDirectory(prefix="keystead-soak-") as name:
+        folder = Path(name)
+        place = in_mongodb(asked.mongodb) if asked.mongodb else in_a_file(folder)
+        options = Options(
+            asked.minutes, asked.accounts or ACCOUNTS[place.name], asked.people or PEOPLE[place.name],
+            asked.pause or PAUSE[place.name], WARM_UP[place.name], asked.workers,
+        )  # fmt: skip
+        if options.accounts < options.needed:
+            parser.error(f"so many people need {options.needed} accounts, or limits would be hit")
+        print(f"{place.name}, {options.workers} workers, {options.accounts:,} accounts, {options.people} people at a time")
+        faults = asyncio.run(soak(place, folder, options))
     print(f"{len(faults)} things were wrong" if faults else "nothing was wrong")
     return 1 if faults else 0
 

@@ -44,10 +44,16 @@ def test_a_key_is_asked_for_where_the_preview_includes_the_account() -> None:
     assert keys.asked(replace(was, listed=True), settings(preview="listed")) == was.keys
 
 
-def test_a_suspended_key_is_asked_for_by_no_logon() -> None:
+def test_a_suspended_key_is_asked_for_by_no_logon_while_another_is() -> None:
     live, suspended = key(b"live"), key(b"suspended", suspended_at=NOW)
     assert keys.asked(account(keys=(live, suspended)), SETTINGS) == (live,)
-    assert keys.asked(account(keys=(suspended,)), SETTINGS) == ()
+
+
+def test_where_every_key_is_suspended_one_is_needed_unless_a_wait_has_opened_the_account() -> None:
+    """Otherwise whoever reads the mailbox could have the only key suspended, and get in without it."""
+    suspended = key(b"suspended", suspended_at=NOW)
+    assert keys.asked(account(keys=(suspended,)), SETTINGS) == (suspended,)
+    assert keys.asked(account(keys=(suspended,), opened_at=NOW), SETTINGS) == ()
 
 
 def test_a_frozen_account_asks_for_its_keys_suspended_or_not_and_in_no_preview_or_in_any() -> None:

@@ -33,9 +33,12 @@ def test_a_bound_account_is_not_proven_by_a_code() -> None:
     assert caught.value.trace is None
 
 
-def test_a_code_proves_it_where_every_key_is_suspended() -> None:
-    was, session, digits = with_code(account(keys=(key(suspended_at=NOW),)))
+def test_a_code_proves_it_where_a_wait_has_opened_the_account_and_nowhere_else() -> None:
+    was, session, digits = with_code(account(keys=(key(suspended_at=NOW),), opened_at=NOW))
     assert proving.by_code(was, act(), session.id, digits, "new token")
+    was, session, digits = with_code(account(keys=(key(suspended_at=NOW),)))
+    with pytest.raises(Refused, match="key owed"):
+        proving.by_code(was, act(), session.id, digits, "new token")
 
 
 def test_a_code_that_was_mailed_to_another_address_proves_nothing() -> None:

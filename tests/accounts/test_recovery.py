@@ -68,11 +68,11 @@ def test_a_set_of_another_account_or_of_nobody_is_not_confirmed() -> None:
             recovery.confirm(was, act(), session.id, token, code)
 
 
-def test_an_account_without_a_live_key_has_nothing_to_recover() -> None:
+def test_an_account_that_asks_for_no_key_has_nothing_to_recover() -> None:
     was, session, made = shown()
-    for keys in ((), (key(suspended_at=NOW),)):
+    for without in (replace(was, keys=()), replace(was, keys=(key(suspended_at=NOW),), opened_at=NOW)):
         with pytest.raises(Refused, match="over"):
-            recovery.confirm(replace(was, keys=keys), act(), session.id, made.token, made.codes[0])
+            recovery.confirm(without, act(), session.id, made.token, made.codes[0])
 
 
 def test_an_account_that_cannot_remember_more_says_that_the_set_is_over() -> None:

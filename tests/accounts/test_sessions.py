@@ -107,9 +107,9 @@ def test_without_a_key_a_code_proves_it(proof: Proof | None, ok: bool) -> None:
     assert sessions.is_proven(was, session, NOW) is ok
 
 
-def test_where_all_keys_are_suspended_a_code_proves_it_as_without_one() -> None:
+def test_where_a_wait_has_opened_the_account_a_code_proves_it_as_without_a_key() -> None:
     """Otherwise whoever got in after a wait could never bind another key."""
-    was, session, _ = logged_on(account(keys=(key(suspended_at=NOW),)), "code")
+    was, session, _ = logged_on(account(keys=(key(suspended_at=NOW),), opened_at=NOW), "code")
     assert sessions.is_proven(was, session, NOW)
 
 

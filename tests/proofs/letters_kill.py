@@ -4,7 +4,8 @@
 
 Each round starts the real server on the same records, lets new people log on, bind a key, make recovery codes, change their
 password and unbind the key, and kills it somewhere in between. The mail server answers slowly, so that kills fall between a
-letter and its being struck off: such a letter is sent twice, and never more often. In the end what is owed is sent, and compared.
+letter and its being struck off: such a letter is sent twice, and never more often. Then what is still owed is sent, as the next
+server does once the leases of the killed one are over, and all is compared.
 """
 
 import argparse
@@ -124,6 +125,14 @@ def _somewhere() -> str:
     return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
 
 
+class Report(NamedTuple):
+    """How many acknowledgements and letters there were, and how many letters were sent twice."""
+
+    acknowledged: int
+    letters: int
+    twice: int
+
+
 # the server that is killed
 
 
@@ -177,6 +186,16 @@ class Deployment:
             over.set()
         for walk in walks:
             walk.join()
+
+    def round(self, people: list[Person], hashed: str) -> tuple[Report, list[str]]:
+        """One kill, and the sending of what is owed then; what it came to, and what is wrong."""
+        self.ask(partial(_add, people=people, hashed=hashed))
+        self.kill_one(people)
+        faults = self.ask(partial(_faults, people=people))
+        self.ask(_send_what_is_owed)
+        sent = self.ask(partial(_compared, people=people, mailbox=self.mailbox))
+        faults += sent.faults + self.ask(partial(_faults, people=people))
+        return Report(sum(len(each.acknowledged) for each in people), sent.times.total(), sent.times[2]), faults
 
     def ask(self, work: Callable[[Context], Awaitable[T]]) -> T:
         """What comes of it on these records, while no server runs."""
@@ -261,32 +280,17 @@ async def _compared(ctx: Context, people: list[Person], mailbox: SmtpMailbox) ->
     return sent
 
 
-class Report(NamedTuple):
-    """How many acknowledgements and letters there were, and how many letters were sent twice."""
-
-    acknowledged: int
-    letters: int
-    twice: int
-
-
 def run(rounds: int, people: int, folder: Path, backend: str) -> Report:
     """What so many kills came to. AssertionError if anything was lost, is not whole, or was sent too often."""
-    hashed, everybody = asyncio.run(passwords.hash(PASSWORD)), list[Person]()
+    hashed, total = asyncio.run(passwords.hash(PASSWORD)), Report(0, 0, 0)
     asyncio.run(migrate(backend))
     with SlowMailbox() as mailbox:
         deployment = Deployment(folder, backend, mailbox)
         for number in range(rounds):
-            walking = [Person(f"person-{number}-{each}") for each in range(people)]
-            everybody += walking
-            deployment.ask(partial(_add, people=walking, hashed=hashed))
-            deployment.kill_one(walking)
-            faults = deployment.ask(partial(_faults, people=walking))
+            report, faults = deployment.round([Person(f"person-{number}-{each}") for each in range(people)], hashed)
             assert not faults, f"round {number}: {faults[:10]}"
-        deployment.ask(_send_what_is_owed)
-        sent = deployment.ask(partial(_compared, people=everybody, mailbox=mailbox))
-        faults = sent.faults + deployment.ask(partial(_faults, people=everybody))
-    assert not faults, faults[:10]
-    return Report(sum(len(each.acknowledged) for each in everybody), sent.times.total(), sent.times[2])
+            total = Report(*map(sum, zip(total, report, strict=True)))
+    return total
 
 
 @contextmanager

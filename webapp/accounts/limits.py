@@ -37,10 +37,10 @@ WINDOW = timedelta(minutes=10)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 LOGON_DEVICE = Limit("logon-device", 10, WINDOW)
-STRANGERS = Limit("logon-strangers", 30, WINDOW)
-STRANGERS_HOUR = Limit("logon-strangers-hour", 90, HOUR)
-"""Two windows of an hour touch within any hour, so that 180 guesses at one name are judged in an hour at the most. An account has
-two names, username and address; to count them together would tell strangers which belong together."""
+STRANGERS = Limit("logon-strangers", 15, WINDOW)
+STRANGERS_HOUR = Limit("logon-strangers-hour", 45, HOUR)
+"""Of each name. An account has two, username and address, and to count them together would tell strangers that they belong
+together. Two windows of an hour touch within any hour, so that of guesses at one account 180 are verified in it at the most."""
 PASSWORD_CHANGE = Limit("password-change", 10, WINDOW)
 LOGON_PAIR = Limit("logon", 10, WINDOW)
 PREFIXES = {128: 100, 64: 100, 56: 200, 48: 400, 32: 100}

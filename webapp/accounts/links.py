@@ -37,12 +37,12 @@ def make(settings: Settings, purpose: Purpose, account_id: str, fact: str, now: 
     """The whole address, as it stands in a mail."""
     ends = round((now + LIFETIMES[purpose]).timestamp() * 1000)
     value = [secrets.token_urlsafe(16), account_id, fact, ends]
-    return f"{settings.public_url}{PATHS[purpose]}?token={signing.dumps(settings.secret_keys, f'link.{purpose}', value)}"
+    return f"{settings.public_url}{PATHS[purpose]}?token={signing.dumps(settings.secret_keys, f'link 2.{purpose}', value)}"
 
 
 def read(settings: Settings, purpose: Purpose, token: str, now: datetime) -> Link | None:
     """What the token says; None if we did not sign it for this purpose, or if it is over."""
-    match signing.loads(settings.secret_keys, f"link.{purpose}", token):
+    match signing.loads(settings.secret_keys, f"link 2.{purpose}", token):
         case [str(id), str(account_id), str(fact), int(ends)]:
             link = Link(id, account_id, fact, datetime.fromtimestamp(ends / 1000, UTC))
             return link if link.ends_at > now else None

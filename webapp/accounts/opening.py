@@ -56,5 +56,5 @@ def suspend_all(account: Account, act: Act) -> tuple[Account, list[Happened]]:
     """The wait is over: no key is asked for any more, until somebody decides about them."""
     keys = tuple(key if key.suspended_at else replace(key, suspended_at=act.now) for key in account.keys)
     events = [Happened("key suspended", key.name) for key in account.keys if key.suspended_at is None]
-    account = owed.owe(replace(account, keys=keys, opening=None), act, "opened after the wait")
+    account = owed.owe(replace(account, keys=keys, opening=None, opened_at=act.now), act, "opened after the wait")
     return account, [*events, Happened("opened after the wait")]

@@ -10,7 +10,7 @@ from webapp.accounts.events import Happened
 
 def by_code(account: Account, act: Act, session_id: str, typed: str, token: str) -> Decision:
     """Proven by the code that was mailed. Wrong, or Refused("key owed") once a key is bound: then only a key proves it."""
-    if sessions.live_keys(account):
+    if sessions.keys_in_force(account):
         raise Refused("key owed")
     account, _ = codes.consume(account, act, session_id, "bind", typed, account.email)
     return Decision(sessions.step_up(account, act, sessions.get(account, session_id), token, "code"))
@@ -18,7 +18,7 @@ def by_code(account: Account, act: Act, session_id: str, typed: str, token: str)
 
 def by_key(account: Account, act: Act, session_id: str, answer: Answer, token: str) -> Decision:
     """Proven by a touch of a key that is not suspended. Failed otherwise."""
-    account, key = ceremonies.use(account, act, "prove", session_id, sessions.live_keys(account), answer)
+    account, key = ceremonies.use(account, act, "prove", session_id, sessions.keys_in_force(account), answer)
     account, events = opening.stop(account)
     account = sessions.step_up(account, act, sessions.get(account, session_id), token, "key")
     return Decision(account, [*events, Happened("proof given", key.name)])

@@ -87,7 +87,7 @@ def confirm(account: Account, act: Act, session_id: str, token: str, typed: str)
             ends_at = datetime.fromtimestamp(ends / 1000, UTC)
         case _:
             raise Refused("over")
-    if ends_at <= act.now or not sessions.live_keys(account):
+    if ends_at <= act.now or not sessions.keys_in_force(account):
         raise Refused("over")
     if digest(account.id, typed).hex() not in digests:
         raise Refused("not of it")

@@ -96,7 +96,7 @@ def is_proven(account: Account, session: Session, now: datetime, within: timedel
     """
     if session.proven_at is None or session.proof is None:
         return False
-    if not live_keys(account):
+    if not keys_in_force(account):
         return now - session.proven_at < PROOF_LIFETIME
     return session.proof != "code" and now - session.proven_at < within
 
@@ -104,6 +104,14 @@ def is_proven(account: Account, session: Session, now: datetime, within: timedel
 def live_keys(account: Account) -> tuple[SecurityKey, ...]:
     """The keys that are not suspended."""
     return tuple(key for key in account.keys if key.suspended_at is None)
+
+
+def keys_in_force(account: Account) -> tuple[SecurityKey, ...]:
+    """The keys of which one is needed: those that are not suspended; all, where every one is, and no wait has opened the account.
+
+    Otherwise whoever reads the mailbox could have the only key suspended, and get in without it.
+    """
+    return live_keys(account) or (() if account.opened_at else account.keys)
 
 
 def is_shut(account: Account) -> bool:

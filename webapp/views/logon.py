@@ -13,6 +13,7 @@ from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Context
 from webapp.accounts.decision import Refused
 from webapp.accounts.limits import TooOften
+from webapp.accounts.passwords import Busy
 from webapp.web import client, cookies, guards, paths, responses
 from webapp.web.guards import PasswordOnly
 from webapp.web.state import Request
@@ -145,7 +146,7 @@ async def log_off(request: Request) -> Response:
 async def _begin(request: Request, ctx: Context, found: Account, name: str, password: str, wanted: str) -> Response:
     """A session for whoever gave the password."""
     hash, token = found.password_hash, sessions.new_token(found.id)
-    stronger = await passwords.hash(password) if passwords.outdated(hash) else None
+    stronger = await _stronger(hash, password)
     before = cookies.token(request)
     try:
         account = await commits.change(ctx, found, logon.begin, hash, token, stronger=stronger, before=before)
@@ -159,6 +160,13 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
         cookies.hand_out(request, token)
         return responses.go(request, "logon.key", {"next": wanted} if wanted else None)
     return _entered(request, ctx, account, token, _next(request, wanted))
+
+
+async def _stronger(hash: str, password: str) -> str | None:
+    """A new hash, where today's are stronger; not while many wait."""
+    with suppress(Busy):
+        return await passwords.hash(password) if passwords.outdated(hash) else None
+    return None
 
 
 async def _end(ctx: Context, token: str) -> None:

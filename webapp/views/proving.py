@@ -21,7 +21,7 @@ _STATUS = {"too soon": 429, "too often": 429, "mail failed": 503}
 async def send_code(request: Request, who: Authenticated) -> Response:
     """Send a code, or the one that is still valid once more."""
     then = _then(request)
-    if sessions.live_keys(who.account):
+    if sessions.keys_in_force(who.account):
         return steps.prove(request, who, then)
     try:
         account, again = await request.state.sender.send_code(who.context, who.account, who.session.id, "bind", who.account.email)
@@ -58,7 +58,7 @@ async def verify(request: Request, who: Authenticated) -> Response:
 async def begin_prove(request: Request, who: Authenticated) -> Response:
     """The ceremony form; it leads on to binding, to where `then` says, or to unbinding the key that `unbind` names."""
     then, unbind = _then(request), request.state.form.get("unbind", "")
-    live = sessions.live_keys(who.account)
+    live = sessions.keys_in_force(who.account)
     if not live or (not unbind and guards.is_proven(who, now=bool(then))):
         return steps.next_step(request, who, then)
     ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live)

@@ -27,7 +27,7 @@ async def show(request: Request, who: Authenticated) -> Response:
 @guards.fresh
 async def make(request: Request, who: Fresh) -> Response:
     """Ten new codes on the page, not in force yet. Only for an account that has a key to lose."""
-    if not sessions.live_keys(who.account):
+    if not sessions.keys_in_force(who.account):
         return responses.go(request, "recovery.show")
     made = recovery.new(who.context.settings, who.account.id, who.session.id, clock.now())
     return responses.page(request, "recovery_codes.html", account=who.account, codes=made.codes, token=made.token)

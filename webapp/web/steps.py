@@ -97,7 +97,7 @@ def unbind(
         "_unbind.html",
         status,
         key=responses.keys([key])[0],
-        last=len(who.account.keys) == 1,
+        only=len(who.account.keys) == 1,
         proven=guards.is_proven(who, now=True),
         ceremony=ceremony,
         failure=_words(failure),
@@ -136,7 +136,7 @@ def waiting(code: VerificationCode | None) -> Waiting | None:
 
 
 def _keys(who: Authenticated) -> bool:
-    return bool(sessions.live_keys(who.account))
+    return bool(sessions.keys_in_force(who.account))
 
 
 def _words(failure: str | None) -> Any:

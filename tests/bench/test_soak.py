@@ -1,4 +1,4 @@
-"""What the soak calls wrong, and what it lets pass. The quarter of an hour itself is no test: `python bench/soak.py`."""
+"""What the soak calls wrong, and what it lets pass. The quarter of an hour itself is no test: `python -m bench.soak`."""
 
 from collections import deque
 from dataclasses import replace
@@ -11,9 +11,7 @@ from bench.soak import COST, GROWTH, SLOWING, Crowd, Minute, Postman, Proxy, jud
 USUAL = "2026-11-24T12:00:00.000Z INFO    [7bc19e6b] request method=GET route=/account status=200 ms=1.0"
 WARNING = "2026-11-24T12:00:01.000Z WARNING [-] not swept: MongoDB does not answer now (AutoReconnect)."
 ERROR = "2026-11-24T12:00:02.000Z ERROR   [7bc19e6b] wrong\nTraceback (most recent call last):\nValueError: 1"
-MINUTE = Minute(
-    walks=10, took=[10.0] * 200, seconds=60, resident=[50.0, 50.0], size=1, sessions=0, events=60, cores=(0.5, 0, 0, 0), work=2
-)
+MINUTE = Minute(walks=10, took=[10.0] * 200, seconds=60, resident=[50.0, 50.0], size=1, events=60, cores=(0.5, 0, 0), work=2)
 
 
 def faults(folder: Path, last: Minute) -> list[str]:
@@ -26,7 +24,7 @@ def times(most: float) -> dict[str, Minute]:
     """Last minutes that cost so many times as much as the first one, each in one way."""
     return {
         "memory of the workers": replace(MINUTE, resident=[50.0 * most] * 2),
-        "CPU for a request": replace(MINUTE, cores=(0.5 * most, 0, 0, 0)),
+        "CPU for a request": replace(MINUTE, cores=(0.5 * most, 0, 0)),
         "p99": replace(MINUTE, took=[10.0] * 190 + [10.0 * most] * 10),
     }
 

@@ -5,21 +5,23 @@ import subprocess
 import sys
 
 from bench import scaling
+from tests import mongo_server
 
 
 def test_requests_ask_the_backend_what_the_page_says() -> None:
-    command = [sys.executable, str(scaling.ROOT / "bench" / "scaling.py"), "count"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    with mongo_server.running() as address:
+        command = [sys.executable, "-m", "bench.scaling", "count", "--mongodb", address]
+        done = subprocess.run(command, cwd=scaling.ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     kept = json.loads(scaling.FIGURES.read_text())["requests"]
     expected = {name: {what: cost[what] for what in scaling.Cost._fields} for name, cost in kept.items()}
-    assert json.loads(done.stdout) == expected, "python bench/scaling.py measures anew, and writes the tables"
+    assert json.loads(done.stdout) == expected, "python -m bench.scaling measure"
 
 
 def test_the_tables_are_those_of_the_figures() -> None:
     page = scaling.PAGE.read_text()
     for table in scaling.tables(json.loads(scaling.FIGURES.read_text())):
-        assert table in page, "python bench/scaling.py tables"
+        assert table in page, "python -m bench.scaling tables"
 
 
 def test_figures_are_rounded_to_what_they_are_worth() -> None:
