@@ -487,8 +487,9 @@ async def seed(url: str, number_of_them: int) -> None:
             one = Owner(number, Browser(ORIGIN))
             account = identities.new(one.username, one.email, hashed, act.now)
             account, happened = events.seal(None, account, [Happened("account added")], act)
-            for record in (account, *happened):
-                yield record
+            yield account
+            for event in happened:
+                yield event
 
     await migrate(url)
     backend = await open_backend(url)
@@ -535,7 +536,7 @@ async def storm(port: int, seconds: float) -> None:
             with closing(Connection(port)) as wire:
                 number = next(numbers)
                 browser = Browser(ORIGIN, f"172.16.{number >> 8}.{number & 255}", wire=wire)
-                answer = await browser.post("/logon", {"username": "nobody", "password": "not the password"})
+                answer = await browser.post("/logon", {"username": f"nobody{number}", "password": "not the password"})
                 if answer.status != 401:
                     raise Off(f"a wrong password gave {answer.status}")
 

@@ -1,5 +1,6 @@
 """The rules of this repository that a reader would otherwise have to take on trust."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -66,6 +67,21 @@ def test_the_server_for_tests_of_mongodb_is_never_deployed() -> None:
 def test_a_file_is_named_for_what_it_answers_for() -> None:
     banned = re.compile(r"(utils?|helpers?|common|services?|manager|base|models?|core)\.py")
     assert [str(file) for file in TRACKED if banned.fullmatch(file.name)] == []
+
+
+def imported(file: Path) -> set[str]:
+    """The packages that a file imports of."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [[alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] for node in nodes]
+    return {name.partition(".")[0] for each in names for name in each}
+
+
+def test_measurements_and_tests_know_nothing_of_each_other_but_for_the_tests_of_the_measurements() -> None:
+    bench, tests = ROOT / "bench", ROOT / "tests"
+    assert [file for file in bench.rglob("*.py") if "tests" in imported(file)] == []
+    knowing = [file for file in tests.rglob("*.py") if "bench" in imported(file)]
+    assert knowing
+    assert [file for file in knowing if not file.is_relative_to(tests / "bench")] == []
 
 
 def test_the_wheel_brings_all_that_a_browser_is_given(tmp_path: Path) -> None:

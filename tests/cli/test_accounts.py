@@ -152,18 +152,16 @@ def test_a_frozen_account_is_opened_once(deployment: Deployment, anna: Account) 
     assert [event.kind for event in deployment.events()][-2:] == ["frozen", "unfrozen"]
 
 
-def test_an_account_whose_keys_are_all_suspended_is_not_opened_before_somebody_decides(
-    deployment: Deployment, anna: Account
-) -> None:
+def test_an_account_that_is_opened_again_still_asks_for_its_suspended_key(deployment: Deployment, anna: Account) -> None:
     def frozen(account: Account, act: Act) -> Decision:
         keys = tuple(replace(key, suspended_at=NOW) for key in account.keys)
         return identities.freeze(replace(account, keys=keys), act)
 
     deployment.change(frozen)
-    assert "keystead key reinstate anna KEY" in deployment.refused("account", "unfreeze", "anna")
-    assert deployment.read().frozen_at is not None
-    deployment.ok("key", "reinstate", "anna", "Blue key")
     assert deployment.ok("account", "unfreeze", "anna") == "anna is open again.\n"
+    assert re.search(r"Needs a key +yes", deployment.ok("account", "show", "anna"))
+    deployment.ok("key", "reinstate", "anna", "Blue key")
+    assert [key.name for key in deployment.read().keys if key.suspended_at is None] == ["Blue key"]
 
 
 # letters
