@@ -1,6 +1,6 @@
 """docs/security.md says what is so: every row names tests and mutants that there are, and every mutant can be made.
 
-That the tests notice their mutants takes a quarter of an hour, and is `make mutants`.
+That the tests notice their mutants takes some minutes, and is `make mutants`.
 """
 
 import re
