@@ -9,7 +9,7 @@ PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras -
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 # Tests that neither watch a clock nor drive a browser, and may run two at a time.
-SIDE_BY_SIDE := $(addprefix tests/,accounts backends cli faults notifications plugin testing unit views web)
+SIDE_BY_SIDE := $(addprefix tests/,accounts cli faults notifications plugin testing unit views web)
 
 .PHONY: demo test quick check mutants format bench pins clean
 
@@ -29,7 +29,7 @@ test: check
 quick: $(VENV)/test
 	$(BIN)/python -m pytest -q tests/unit tests/accounts tests/web
 
-# Each answer of docs/security.md taken away in turn: the tests that it names must notice. Takes a quarter of an hour.
+# Each answer of docs/security.md taken away in turn: the tests that it names must notice. Takes some minutes.
 mutants: $(VENV)/test
 	$(BIN)/python -m tests.proofs.mutants --jobs 2
 
