@@ -39,7 +39,7 @@ class Hasty(BoundedProtocol):
     """The same with other numbers."""
 
     MAX_CONNECTIONS = 16
-    MAX_HELD = 400_000
+    MAX_LARGE = 6
     HEAD_SECONDS = 0.5
     BODY_SECONDS = 1.0
     ANSWER_SECONDS = 2.2
@@ -57,7 +57,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         return
     if scope["path"] == "/read later":
         await asyncio.sleep(1.5)
-    body = b"" if scope["path"] in ("/early", "/much") else await _body(receive)
+    if scope["path"] == "/early late":
+        await asyncio.sleep(0.8)
+    body = b"" if scope["path"] in ("/early", "/early late", "/much") else await _body(receive)
     if scope["path"] == "/late":
         await asyncio.sleep(1)
     if scope["path"] == "/much":
@@ -180,6 +182,14 @@ def test_a_body_has_seconds_of_its_own(port: int) -> None:
         time.sleep(0.6)
         connection.sendall(b"o")
         assert rest(connection).endswith(b"hello")
+
+
+def test_an_answer_to_half_a_body_gives_the_rest_no_more_time(port: int) -> None:
+    request = b"POST /early%20late HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhell"
+    begun = time.monotonic()
+    with connected(port, request) as connection:
+        assert b" 200 OK" in rest(connection)
+    assert time.monotonic() - begun < 0.8 + Hasty.LINGER_SECONDS, "it has a second in all"
 
 
 def test_a_body_that_the_server_does_not_take_yet_is_waited_for(port: int) -> None:

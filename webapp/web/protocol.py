@@ -7,10 +7,13 @@ never cut off for another one.
 
 import heapq
 from collections import Counter
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 
 class TooMuch(Exception):
@@ -22,8 +25,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     MAX_CONNECTIONS = 512
     """In one process. A shell grants 1,024 open files, and the backend and mail need some."""
-    MAX_HELD = 8 * 1024 * 1024
-    """Bytes of large requests that have not arrived whole, of all connections. Of small ones all can hold another 8 MB."""
+    MAX_LARGE = 128
+    """Requests, among those, that are larger than a slice and have not arrived whole. Of forms they hold 8 MB."""
     MAX_HEAD = 32 * 1024
     """Bytes of a request that are not its body: request line, headers, the framing of chunks, trailers."""
     MAX_HEADERS = 100
@@ -48,6 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._taken = self._body = 0  # bytes of the request that is arriving, and of its body
+        self._large = LARGE.setdefault(self.server_state, set())
         self._status = HTTPStatus.BAD_REQUEST  # what a request that cannot be parsed is answered with
         self._running: RequestResponseCycle | None = None
         self._give(self.HEAD_SECONDS)
@@ -55,7 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         if len(self.connections) >= self.MAX_CONNECTIONS:
-            self._make_room()
+            self._make_room(self._others())
         super().connection_made(transport)
         if len(self.connections) > self.MAX_CONNECTIONS:
             self._close()
@@ -77,14 +81,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._taken += len(part)
         super().data_received(part)
         if self._taken > self.SLICE:
-            self._weigh(self._taken - len(part))
+            self._weigh()
 
-    def _weigh(self, before: int) -> None:
-        """Refuse a request that has grown too large, or the oldest of many that are large together."""
+    def _weigh(self) -> None:
+        """Refuse a request that has grown too large, or the oldest of too many that are large."""
         if self._taken - self._body > self.MAX_HEAD:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self._taken // self.SLICE > before // self.SLICE and self._held() > self.MAX_HELD:
-            self._make_room()
+        elif self not in self._large and self._may_answer():
+            self._large.add(self)
+            if len(self._large) > self.MAX_LARGE:
+                self._make_room(self._large)
 
     def on_headers_complete(self) -> None:
         if len(self.url) > self.MAX_TARGET:
@@ -107,6 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._taken = self._body = 0
+        self._large.discard(self)
         self._due = self.loop.time() + (self.HEAD_SECONDS if self.cycle.response_complete else self.ANSWER_SECONDS)
         super().on_message_complete()
 
@@ -114,8 +121,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._running = self.pipeline[-1][0]
             self._give(self.BODY_SECONDS if self._running.more_body else self.ANSWER_SECONDS)
+        elif self.cycle.more_body:
+            self._large.discard(self)
+            self._due = min(self._due, self.loop.time() + self.LINGER_SECONDS)
         else:
-            self._give(self.LINGER_SECONDS if self.cycle.more_body else self.HEAD_SECONDS)
+            self._give(self.HEAD_SECONDS)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -168,6 +178,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _abandon(self) -> None:
         """Nobody takes the answer any more."""
+        self._large.discard(self)
         if self._running and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -179,18 +190,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def _others(self) -> "set[BoundedProtocol]":
         return cast("set[BoundedProtocol]", self.connections)  # one server speaks one protocol
 
-    def _held(self) -> int:
-        """Bytes of the large requests that have not arrived whole. Those that are answered already are only read, not held."""
-        return sum(other._taken for other in self._others() if other._taken > self.SLICE and other._may_answer())
-
-    def _make_room(self) -> None:
+    def _make_room(self, among: "Collection[BoundedProtocol]") -> None:
         """Close those of the busiest address that have kept us waiting the longest. Several: looking for them takes time."""
-        waiting = [other for other in self._others() if other._waits()]
+        waiting = [other for other in among if other._waits()]
         crowd = Counter(other._host() for other in waiting)
-        first = heapq.nsmallest(1 + self.MAX_CONNECTIONS // 16, waiting, key=lambda other: (-crowd[other._host()], other._due))
+        first = heapq.nsmallest(1 + len(among) // 16, waiting, key=lambda other: (-crowd[other._host()], other._due))
         for other in first:
             self.connections.discard(other)
             other._close()
 
     def _host(self) -> str:
         return self.client[0] if self.client else ""
+
+
+LARGE: WeakKeyDictionary[ServerState, set[BoundedProtocol]] = WeakKeyDictionary()
+"""The connections of each server whose request is larger than a slice, and has not arrived whole."""
