@@ -357,6 +357,23 @@ def test_requests_that_are_large_together_are_not_all_held() -> None:
         assert len(large[-1].recv(100_000)) > 10
 
 
+def test_a_large_request_that_was_answered_is_held_no_more() -> None:
+    """Whether it had arrived whole or not: nobody has to go for the next ones."""
+    head = b" HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+    with serving() as port, contextlib.ExitStack() as stack:
+        for path, missing in ((b"/read", 0), (b"/early", 1)):
+            before = []
+            for _ in range(Hasty.MAX_LARGE):
+                one = stack.enter_context(connected(port, b"POST " + path + head + b"a" * (60_000 - missing)))
+                assert one.recv(100).startswith(b"HTTP/1.1 200 OK")
+                before.append(one)
+            stack.enter_context(connected(port, b"POST /read" + head + b"a" * 50_000))
+            time.sleep(0.1)
+            for one in before:
+                one.sendall(b"a" * missing + b"GET /early HTTP/1.1\r\nConnection: close\r\n\r\n")
+                assert b"connection: close" in rest(one)
+
+
 def test_a_stop_waits_for_no_request_that_does_not_come() -> None:
     with contextlib.ExitStack() as stack:
         with serving(timeout_graceful_shutdown=2) as port:
