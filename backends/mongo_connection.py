@@ -37,9 +37,9 @@ DUPLICATE = 11000
 
 def connect(url: str) -> tuple[Client, Database]:
     """The database that `mongodb://…/name` or `mongodb+srv://…/name` names, `keystead` if it names none; no query is made."""
-    given = {name.lower() for name, _ in parse_qsl(urlsplit(url).query)}
-    limits = {name: value for name, value in LIMITS.items() if name not in given}
     try:
+        given = {name.lower() for name, _ in parse_qsl(urlsplit(url).query)}
+        limits = {name: value for name, value in LIMITS.items() if name not in given}
         client: Client = AsyncMongoClient(url, appname="keystead", **limits)
         database = client.get_default_database("keystead")
     except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:

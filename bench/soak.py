@@ -44,7 +44,7 @@ from bench.peers.process import Server
 from bench.peers.wire import Answer, Browser, Connection
 from bench.start import memory
 from webapp import clock
-from webapp.accounts import codes, events, identities, passwords
+from webapp.accounts import codes, events, identities, limits, passwords
 from webapp.accounts.context import Act
 from webapp.accounts.events import Happened, Verifier
 from webapp.settings import Settings
@@ -455,7 +455,7 @@ class Options:
         """Accounts that it takes for nobody to ask for a code too soon or too often, however fast the server answers."""
         rate = self.people / (REQUESTS * self.pause)
         seconds = self.minutes * 60 + self.warm_up
-        return math.ceil(rate * max(REST, seconds / codes.SENDS_A_DAY)) + self.people
+        return math.ceil(rate * max(REST, seconds / limits.CODES.most)) + self.people
 
 
 async def soak(place: Place, folder: Path, options: Options) -> list[str]:

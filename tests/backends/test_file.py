@@ -674,6 +674,7 @@ async def test_what_was_acknowledged_survives_kill_9_as_a_whole(tmp_path: Path) 
         told = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines(keepends=True) if line.endswith("\n")}
         backend = await FileBackend.open(backend_url)
         accounts = await all_of(backend.accounts())
+        assert done.stdout.count("\n") >= lines, done.stderr
         assert {there.id for there in accounts} >= set(told)
         for there in accounts:
             assert 0 <= there.version - told.get(there.id, 1) <= 1  # one more may have been under way

@@ -158,7 +158,10 @@ def own_server() -> Iterator[MongoServer]:
 SECRET = "s3-" + "cret"  # in two parts: a traceback shows the lines of a test
 
 
-@pytest.mark.parametrize("url", ["mongodb://", "mongodb://{}/et@127.0.0.1/x", "mongodb://{}@127.0.0.1:port/x", "mongodb://{}@/x"])
+@pytest.mark.parametrize(
+    "url",
+    ["mongodb://", "mongodb://{}/et@127.0.0.1/x", "mongodb://{}@127.0.0.1:port/x", "mongodb://{}@/x", "mongodb://{}@[::1/x"],
+)
 async def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(IncompatibleStore, match="no address of a MongoDB") as refusal:
         await open_backend(url.format(f"alice:{SECRET}"))

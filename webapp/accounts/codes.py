@@ -25,11 +25,10 @@ MAX_TRIES = 5
 MAX_TEXT = 64
 LIFETIME = timedelta(minutes=10)
 RESEND_AFTER = timedelta(seconds=60)
-SENDS_A_DAY = 10
 
 
 class Wrong(Refused):
-    """What was typed is no proof. `kind`: malformed, none waiting, expired, no tries left, wrong."""
+    """What was typed is no proof. `kind`: malformed, none waiting, no tries left, wrong."""
 
     def __init__(self, kind: str, tries_left: int = 0, *, trace: Decision | None = None) -> None:
         super().__init__(kind, trace=trace)

@@ -1,6 +1,6 @@
 """How often is too often. Counted in the backend, so that every process and machine counts together.
 
-A browser that has logged on before has an allowance of its own. All strangers to an account share one, so that guesses at it are
+A browser that has logged on before has an allowance of its own. All strangers to a name share one, so that guesses at it are
 capped for the whole world, and the owner still gets in: by a known browser, or by the mailed link that makes one known.
 """
 
@@ -43,7 +43,7 @@ STRANGERS_HOUR = Limit("logon-strangers-hour", 45, HOUR)
 together. Two windows of an hour touch within any hour, so that of guesses at one account 180 are verified in it at the most."""
 PASSWORD_CHANGE = Limit("password-change", 10, WINDOW)
 LOGON_PAIR = Limit("logon", 10, WINDOW)
-PREFIXES = {128: 100, 64: 100, 56: 200, 48: 400, 32: 100}
+PREFIXES = {64: 100, 56: 200, 48: 400, 32: 100}
 """Attempts in ten minutes from one IPv4 address (/32), and from one IPv6 /64, /56 and /48: what one customer may hold."""
 STRICT = 10
 """What one address may try while the whole installation is under attack."""
@@ -54,6 +54,7 @@ SLICES = 16
 KEY_STEP = Limit("key", 30, WINDOW)
 RECOVERY = Limit("recovery", 10, WINDOW)
 CODES = Limit("codes", 10, DAY)
+"""Verification codes mailed to one account."""
 RESET_ASKER = Limit("reset-asker", 20, HOUR)
 RESET_NAME = Limit("reset-name", 1, timedelta(minutes=2))
 MAX_ADDRESS = 64
@@ -68,7 +69,7 @@ async def logon(ctx: Context, name: str, *, known: bool) -> None:
     wrong = await _look(ctx, _slice(ctx))
     strict = wrong.count > LOGON_WHOLE.most // SLICES
     for bits, prefix in prefixes(ctx.address):
-        most = STRICT if strict and bits in (32, 64, 128) else PREFIXES[bits]
+        most = STRICT if strict and bits in (32, 64) else PREFIXES[bits]
         await count(ctx, Limit(f"logon-{bits}", most, WINDOW), prefix)
     await count(ctx, LOGON_PAIR, folded(name), here(ctx))
     await count(ctx, STRANGERS, folded(name))

@@ -170,19 +170,12 @@ def _acceptable(username: str, email: str) -> None:
 
 def _new_password(stdin: bool) -> str:
     from webapp.accounts import passwords
+    from webapp.web import wording
 
     if stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("New password", hide_input=True, confirmation_prompt="The same again")
     if weakness := passwords.weakness(password):
-        raise click.ClickException(f"That cannot be the password. {WEAK[weakness]}")
+        raise click.ClickException(f"That cannot be the password. {wording.WEAK_PASSWORDS[weakness]}")
     return password
-
-
-WEAK = {
-    "too short": "Use at least 12 characters.",
-    "too long": "Use at most 1024 characters.",
-    "too common": "That password is one of those that are tried first. Choose another.",
-    "is a name": "That is a name. Choose something that nobody knows.",
-}

@@ -13,8 +13,6 @@ from webapp.web import cookies, guards, responses, steps, wording
 from webapp.web.guards import Fresh, Proven
 from webapp.web.state import Request
 
-_STATUS = {"too soon": 429, "too often": 429, "mail failed": 503}
-
 
 @guards.proven
 async def show(request: Request, who: Proven) -> Response:
@@ -33,8 +31,8 @@ async def send_code(request: Request, who: Fresh) -> Response:
     try:
         await request.state.sender.send_code(who.context, who.account, who.session.id, "email", email)
     except NotSent as not_sent:
-        error = wording.not_sent(not_sent.kind, not_sent.seconds)
-        return _page(request, who, error=error, typed=email, status=_STATUS[not_sent.kind])
+        status, error = wording.not_sent(not_sent.kind, not_sent.seconds)
+        return _page(request, who, error=error, typed=email, status=status)
     return responses.go(request, "email.show")
 
 

@@ -14,8 +14,6 @@ from webapp.web import cookies, guards, paths, responses, steps, wording
 from webapp.web.guards import Authenticated
 from webapp.web.state import Request
 
-_STATUS = {"too soon": 429, "too often": 429, "mail failed": 503}
-
 
 @guards.authenticated
 async def send_code(request: Request, who: Authenticated) -> Response:
@@ -28,7 +26,7 @@ async def send_code(request: Request, who: Authenticated) -> Response:
     except NotSent as not_sent:
         headers = {"retry-after": str(not_sent.seconds)} if not_sent.seconds else None
         who = replace(who, account=not_sent.account)
-        error, status = wording.not_sent(not_sent.kind, not_sent.seconds), _STATUS[not_sent.kind]
+        status, error = wording.not_sent(not_sent.kind, not_sent.seconds)
         return steps.verify(request, who, then, error=error, status=status, headers=headers)
     if not responses.by_htmx(request):
         return _back(request, then)

@@ -88,10 +88,10 @@ def wrong_code(wrong: codes.Wrong) -> str:
     }[wrong.kind]
 
 
-def not_sent(kind: str, seconds: int) -> str:
-    """Why no code was mailed."""
+def not_sent(kind: str, seconds: int) -> tuple[int, str]:
+    """The status with which it is told that no code was mailed, and why."""
     return {
-        "too soon": f"A mail was sent less than a minute ago. You can ask again in {seconds} seconds.",
-        "too often": f"That was the last mail for now. You can ask for another in about {ceil(seconds / 3600)} hours.",
-        "mail failed": "The mail could not be sent. Nothing is lost: please try again in a moment.",
+        "too soon": (429, f"A mail was sent less than a minute ago. You can ask again in {seconds} seconds."),
+        "too often": (429, f"That was the last mail for now. You can ask for another in about {ceil(seconds / 3600)} hours."),
+        "mail failed": (503, "The mail could not be sent. Nothing is lost: please try again in a moment."),
     }[kind]
