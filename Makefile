@@ -8,9 +8,6 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-# Tests that neither watch a clock nor drive a browser, and may run two at a time.
-SIDE_BY_SIDE := $(addprefix tests/,accounts cli faults notifications plugin testing unit views web)
-
 .PHONY: demo test quick check mutants format bench pins clean
 
 # Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.
@@ -20,14 +17,15 @@ demo: $(VENV)/demo
 # Everything. Without Chromium or Firefox their tests are skipped, aloud; with CI=true a skip is a failure.
 test: check
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 $(SIDE_BY_SIDE)
-	$(BIN)/coverage run -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(BIN)/coverage run -m pytest -n 2 -m "not clock" --ignore=tests/browser
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	$(BIN)/python -m pytest -n 2 tests/browser
+	$(BIN)/python -m pytest -m clock
 
 # What needs neither a browser nor a server: units and operations, in a few seconds.
 quick: $(VENV)/test
-	$(BIN)/python -m pytest -q tests/unit tests/accounts tests/web
+	$(BIN)/python -m pytest -q -n 2 tests/unit tests/accounts tests/web
 
 # Each answer of docs/security.md taken away in turn: the tests that it names must notice. Takes some minutes.
 mutants: $(VENV)/test

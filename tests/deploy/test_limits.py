@@ -30,6 +30,8 @@ from tests.deploy.proxies import PROGRAMS, Place, ProxyName, proxy
 from webapp.testing.mailbox import free_port
 from webapp.web.protocol import BoundedProtocol
 
+pytestmark = pytest.mark.clock
+
 HOST = b"Host: x\r\n"
 POST = b"POST /read HTTP/1.1\r\n" + HOST
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -476,7 +478,6 @@ def assert_that_nobody_noticed(outcome: Outcome) -> None:
     assert max(end.sent for end in outcome.ends["an endless header"]) < 16_000_000
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read as Linux tells it")
 def test_nobody_notices_an_attack(tmp_path: Path) -> None:
     port = free_port()
@@ -515,7 +516,6 @@ def _attacked_behind(name: ProxyName, certificate: Path, folder: Path) -> Outcom
         return attack(target, pid, attacks(url, headers=100, forms=550), 11.5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_nobody_notices_an_attack_on_a_proxy(behind: Callable[[ProxyName], Outcome], name: ProxyName) -> None:
     outcome = behind(name)

@@ -178,6 +178,7 @@ def test_every_query_of_the_protocol_is_timed() -> None:
     assert set(QUERIES) | streams == {name for name in vars(Backend) if not name.startswith("_")}
 
 
+@pytest.mark.clock
 @pytest.mark.anyio
 async def test_timing_a_query_costs_microseconds(tmp_path: Path) -> None:
     class Instant:

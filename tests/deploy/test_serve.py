@@ -121,6 +121,7 @@ def answer(connection: socket.socket) -> int:
         return response.status
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_requests_in_flight_end_when_it_is_stopped(environ: dict[str, str], workers: str) -> None:
     """Some are being worked on, and one is still being sent."""
@@ -145,6 +146,7 @@ def test_requests_in_flight_end_when_it_is_stopped(environ: dict[str, str], work
     assert statuses == [401] * 8
 
 
+@pytest.mark.clock
 def test_a_stop_under_load_cuts_no_answer_off(environ: dict[str, str]) -> None:
     """Whoever was let in gets the whole answer; whoever comes too late is not let in."""
     cut_off: list[Exception] = []
@@ -184,6 +186,7 @@ def test_a_stop_under_load_cuts_no_answer_off(environ: dict[str, str]) -> None:
     assert len(cut_off) <= 8
 
 
+@pytest.mark.clock
 def test_a_request_that_never_ends_does_not_hold_up_a_stop(environ: dict[str, str]) -> None:
     with started(environ) as (server, port):
         half = post(port, BODY, whole=False, origin=environ["KEYSTEAD_PUBLIC_URL"])

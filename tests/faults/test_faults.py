@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import argon2
 import httpx2
 import pytest
 
@@ -18,9 +17,9 @@ import backends
 from backends.contract.faults import Fault, FaultyBackend, When
 from backends.protocol import Backend
 from backends.records import Account
-from tests import mongo_server
+from tests import hashes, mongo_server
 from webapp import clock
-from webapp.accounts import keys, links, passwords, recovery
+from webapp.accounts import keys, links, recovery
 from webapp.routes import ROUTES
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site, running
@@ -28,8 +27,6 @@ from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
 
 PLUGIN = Path(__file__).parents[1] / "plugin"
-QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-"""Some thousand logons are made here, and how strong their hashes are is not what is looked at."""
 NEW_PASSWORD = "another horse battery staple"
 OLD, NEW, EITHER = "the old one", "the new one", "one or the other"
 WAYS: list[tuple[When, bool]] = [("before", False), ("after", False), ("before", True), ("after", True)]
@@ -404,7 +401,7 @@ class Theatre:
 
     def stage(self) -> Stage:
         self.played += 1
-        account = self.site.add_account(f"user-{self.played}", password_hash=QUICK.hash(self.site.password))
+        account = self.site.add_account(f"user-{self.played}")
         visitor = self.site.visitor(account, address=f"192.0.2.{self.played % 250}")
         return Stage(self.site, self.clock, account, visitor, StubKey())
 
@@ -418,10 +415,9 @@ def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     async def open_faulty(url: str) -> Backend:
         return cast(Backend, FaultyBackend(await opened(url)))
 
-    with pytest.MonkeyPatch.context() as patch, Clock() as clock:
+    with hashes.cheap(), pytest.MonkeyPatch.context() as patch, Clock() as clock:
         patch.setattr("webapp.app.open_backend", open_faulty)
         with running(tmp_path_factory.mktemp("site"), backend=url, wait=timedelta(hours=72)) as site:
-            patch.setattr(passwords, "outdated", lambda password_hash: False)
             patch.setattr(site.state["sender"], "owes", lambda account, letters: None)
             patch.setattr(site.state["sender"], "look", _look_away)
             patch.setattr(site.state["sender"], "later", lambda work: None)

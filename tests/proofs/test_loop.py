@@ -4,8 +4,12 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.proofs import loop
 from webapp.testing.site import running
+
+pytestmark = pytest.mark.clock
 
 ALWAYS = ("percent signs in code", "marks of many classes in username", "marks in the wrong order as the body")
 

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import argon2
 import pytest
 
-from tests import mongo_server
-from webapp.accounts import passwords
+from tests import hashes, mongo_server
 from webapp.testing import fixtures
 from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
@@ -27,6 +25,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     of = metafunc.module.__name__.rpartition(".test_")[2]
     if "keystead" in metafunc.fixturenames and of in ON_BOTH:
         metafunc.parametrize("keystead", ["file", "mongodb"], indirect=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    with hashes.cheap():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +60,3 @@ def half_signed_in(keystead: Site, stub_key: StubKey) -> Visitor:
     visitor.log_off()
     visitor.submit_password("zoe", keystead.password)
     return visitor
-
-
-@pytest.fixture
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes of real argon2id that cost next to nothing, for tests that log on hundreds of times. Asked for before the site."""
-    monkeypatch.setattr(passwords, "_hasher", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))

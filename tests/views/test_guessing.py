@@ -21,8 +21,6 @@ from webapp.testing.visitor import Visitor
 NEW_BROWSER = "A logon from a new browser"
 WITHOUT_KEY = "Your password was used without your key"
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
-
 
 @pytest.fixture
 def time(keystead_clock: Clock) -> Clock:

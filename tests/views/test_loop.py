@@ -18,6 +18,8 @@ from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import U2F, Visitor
 from webapp.web.forms import MAX_BODY
 
+pytestmark = pytest.mark.clock
+
 MAX_BUSY = 0.05
 """Seconds. What is measured is all that the loop does for a request, in pieces or not."""
 ROOM = MAX_BODY - 100
