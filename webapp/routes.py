@@ -197,7 +197,7 @@ async def _http(request: Request, refused: Any) -> Response:
 
 async def _our_fault(request: Request, _: Exception) -> Response:
     """We are wrong. Starlette raises the error again, so that the server logs its traceback, under the id that the page shows."""
-    text = "Something went wrong on our side. If it happens again, tell whoever runs this site the number below."
+    text = "Something went wrong on our side. If it happens again, ask for help."
     return responses.refusal(
         request, 500, "Our mistake", text, incident=logs.request_id.get(), headers=headers.secure(request.state.settings)
     )

@@ -13,11 +13,12 @@ from email.utils import getaddresses
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple, cast
-from urllib.parse import SplitResult, urlsplit
+from typing import Literal, NamedTuple, TypeVar, cast
+from urllib.parse import SplitResult, quote, urlsplit
 
 Preview = Literal["everyone", "listed"] | int
 Network = IPv4Network | IPv6Network
+T = TypeVar("T")
 
 PREFIX = "KEYSTEAD_"
 SHORTEST_SECRET = 32
@@ -27,6 +28,14 @@ _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*
 ADDRESS = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 HOW_TO_MAKE_ONE = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Where people get help from somebody who runs the site: as a link, and as they read it."""
+
+    href: str
+    text: str
 
 
 class SettingsError(Exception):
@@ -49,6 +58,7 @@ class Settings:
     mail_from: str
     moved_from: tuple[str, ...] = ()
     name: str = "Keystead"
+    help: Help | None = None
     preview: Preview = "everyone"
     phones: Literal["refused", "allowed"] = "refused"
     trusted_proxies: tuple[Network, ...] = ()
@@ -274,6 +284,19 @@ def _name(text: str) -> str:
     return text
 
 
+def _help(text: str) -> Help:
+    """A page, or an e-mail address; never anything that a browser would run."""
+    if len(text) > 200:
+        raise ValueError("must have at most 200 characters: people read it, and may have to type it.")
+    address = text.removeprefix("mailto:")
+    if ADDRESS.fullmatch(address) and address.isprintable():
+        return Help(f"mailto:{quote(address, safe='@')}", address)
+    parts = _split(text)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc or not text.isprintable():
+        raise ValueError("must be a page (https://help.example.com/keys) or an e-mail address (help@example.com).")
+    return Help(text, text.removeprefix("https://"))
+
+
 def _preview(text: str) -> Preview:
     if text in ("everyone", "listed"):
         return cast(Literal["everyone", "listed"], text)
@@ -323,7 +346,7 @@ def _duration(text: str) -> timedelta:
     return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[found[2]]: int(found[1])})
 
 
-def _maybe(parse: Callable[[str], timedelta]) -> Callable[[str], timedelta | None]:
+def _maybe(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda text: parse(text) if text else None
 
 
@@ -372,6 +395,11 @@ TABLE = (
     Setting(
         "KEYSTEAD_NAME", _name, "Keystead", "Example",
         "What people see in titles and mails, and what their browser calls us when it asks for the key.",
+    ),
+    Setting(
+        "KEYSTEAD_HELP", _maybe(_help), "", "https://help.example.com/keys",
+        "Where people find whoever runs the site: a page, or an e-mail address. It stands on pages and in letters, wherever they "
+        "are told to ask. Without it they are told to ask, and not where.",
     ),
     Setting(
         "KEYSTEAD_PREVIEW", _preview, "everyone", "25%",

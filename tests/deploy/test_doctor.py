@@ -112,7 +112,8 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, mailbox: SmtpMa
     assert "Nothing is wrong.\n" in done.stdout
     checks = [line.split()[:2] for line in done.stdout.splitlines() if line and not line.startswith(" ")]
     expected = [
-        "settings", "secrets", "address", "backend", "files", "disk", "clock", "keys", "accounts", "letters", "mail", "server",
+        "settings", "secrets", "address", "help", "backend", "files", "disk", "clock", "keys", "accounts", "letters", "mail",
+        "server",
     ]  # fmt: skip
     assert checks == [*(["ok", name] for name in expected), ["Nothing", "is"]]
     assert mailbox.newest("anna@example.com")["subject"] == "Mail from Keystead arrives"

@@ -1,7 +1,7 @@
 """What people are told by mail: every kind has its words, its facts, and a way to say that it was not oneself."""
 
 import re
-from html import unescape
+from html import escape, unescape
 from typing import Any, get_args
 from urllib.parse import parse_qs
 
@@ -14,6 +14,7 @@ from webapp.accounts import identities, links, owed
 from webapp.accounts.links import Link, Purpose
 from webapp.notifications import letters
 from webapp.notifications.mail import Letter, MailFailed
+from webapp.settings import Help
 
 WITH_A_LINK = ("reset", "known browser")
 NEWS = [kind for kind in get_args(owed.Kind) if kind not in WITH_A_LINK]
@@ -169,3 +170,20 @@ def test_a_code_stands_alone_on_its_line_and_in_the_subject() -> None:
 def test_a_kind_of_another_version_is_not_sent_in_words_of_ours() -> None:
     with pytest.raises(MailFailed, match="no words for"):
         letter("of tomorrow")
+
+
+@pytest.mark.parametrize(
+    "help", [Help("mailto:help@example.com", "help@example.com"), Help("https://example.com/?a=1&b=2", "example.com/?a=1&b=2")]
+)
+def test_a_letter_that_says_to_tell_somebody_says_where(help: Help) -> None:
+    given = settings(help=help)
+    for found in (
+        letters.code(given, account(), "new@example.org", "012345"),
+        letters.compose(given, account(), notification("reset")),
+    ):
+        assert f"whoever runs Keystead ({help.href.removeprefix('mailto:')})" in found.text
+        assert f'href="{escape(help.href)}">{escape(help.text)}</a>)' in found.html
+
+
+def test_without_a_place_to_ask_a_letter_names_none() -> None:
+    assert "tell whoever runs Keystead." in letters.code(SETTINGS, account(), "new@example.org", "012345").text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.settings import TABLE, Settings, SettingsError, markdown
+from webapp.settings import TABLE, Help, Settings, SettingsError, markdown
 
 SECRET = "pU3xk9vQmZt6LbRw2yHs8cNf4dGj7aEo"
 GOOD = {
@@ -274,3 +274,26 @@ def test_what_is_not_among_the_choices_is_refused(variable: str, typed: str) -> 
 def test_settings_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings.from_environ(GOOD).name = "Other"  # type: ignore[misc]  # that is what is tested
+
+
+@pytest.mark.parametrize(
+    ("typed", "href", "text"),
+    [
+        ("https://help.example.com/keys?to=me", "https://help.example.com/keys?to=me", "help.example.com/keys?to=me"),
+        ("http://intranet/help", "http://intranet/help", "http://intranet/help"),
+        ("help@example.com", "mailto:help@example.com", "help@example.com"),
+        ("mailto:help+keys@example.com", "mailto:help%2Bkeys@example.com", "help+keys@example.com"),
+        ("what?%is&this@example.com", "mailto:what%3F%25is%26this@example.com", "what?%is&this@example.com"),
+    ],
+)
+def test_help_is_a_page_or_an_e_mail_address(typed: str, href: str, text: str) -> None:
+    assert Settings.from_environ(GOOD | {"KEYSTEAD_HELP": typed}).help == Help(href, text)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["room 12", "javascript:alert(1)", "data:text/html,help", "https://", "https://me:s3cret@example.com", "a@b@c", "x" * 201,
+     "ftp://example.com", "help.example.com", "https://exam\u200bple.com", "https://[", "help@exam\u2028ple.com"],
+)  # fmt: skip
+def test_help_is_nothing_that_a_browser_would_run_and_nothing_that_nobody_could_follow(typed: str) -> None:
+    assert problems(KEYSTEAD_HELP=typed).keys() == {"KEYSTEAD_HELP"}

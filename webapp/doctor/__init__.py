@@ -13,6 +13,7 @@ from webapp.settings import Settings
 CHECKS: tuple[Check, ...] = (
     Check("secrets", ("KEYSTEAD_SECRET_KEYS", "KEYSTEAD_METRICS"), environment.secrets),
     Check("address", ("KEYSTEAD_PUBLIC_URL",), environment.address),
+    Check("help", ("KEYSTEAD_HELP",), environment.help),
     Check("backend", ("KEYSTEAD_BACKEND",), records.backend),
     Check("files", ("KEYSTEAD_BACKEND", "KEYSTEAD_MAIL"), records.files),
     Check("disk", ("KEYSTEAD_BACKEND",), records.disk),

@@ -68,6 +68,13 @@ async def address(ctx: Context) -> list[Finding]:
     return [ok(f"{ctx.settings.public_url}: keys are bound to {ctx.settings.rp_id}.")]
 
 
+async def help(ctx: Context) -> list[Finding]:
+    """Whether somebody who is locked out is told whom to ask."""
+    if ctx.settings.help is None:
+        return [ok("KEYSTEAD_HELP is not set: pages and letters say to ask whoever runs the site, and not where.")]
+    return [ok(f"People who need it are told {ctx.settings.help.text}.")]
+
+
 def _misspelt(environ: Mapping[str, str]) -> dict[str, str]:
     known = [setting.variable for setting in TABLE]
     strange = [name for name in environ if name.upper().startswith(PREFIX) and name not in known]

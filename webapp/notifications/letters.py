@@ -124,5 +124,12 @@ def _known_browser(settings: Settings, account: Account, notification: Notificat
 
 def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:
     context |= {"name": settings.name, "username": account.username, "site": settings.public_url, "subject": subject}
-    text, html = (templating.render(f"mail/{template}.{kind}", **context) for kind in ("txt", "html"))
+    text = templating.render(f"mail/{template}.txt", helper=_helper(settings), **context)
+    html = templating.render(f"mail/{template}.html", help=settings.help, **context)
     return Letter(to=to, subject=f"{settings.name}: {subject}", text=text, html=html)
+
+
+def _helper(settings: Settings) -> str:
+    """As the macro of that name says it in HTML. A mail program makes a link of what looks like one."""
+    where = f" ({settings.help.href.removeprefix('mailto:')})" if settings.help else ""
+    return f"whoever runs {settings.name}{where}"

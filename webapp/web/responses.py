@@ -121,7 +121,8 @@ def _environment() -> Environment:
 
 def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     here = getattr(request.scope.get("route"), "name", "")
-    common = {"name": request.state.settings.name, "here": here, "account": None, "notice": None}
+    settings = request.state.settings
+    common = {"name": settings.name, "help": settings.help, "here": here, "account": None, "notice": None}
     return _environment().get_template(template).render(common | context, request=request)
 
 

@@ -8,11 +8,12 @@ from webapp.accounts import codes
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What to tell somebody whose ceremony failed; `again` where trying again makes sense."""
+    """What to tell somebody whose ceremony failed; `again` where trying again makes sense, `tell` where the site should know."""
 
     title: str
     text: str
     again: bool = True
+    tell: bool = False
 
 
 FAILURES: dict[str, Failure] = {
@@ -58,7 +59,8 @@ FAILURES: dict[str, Failure] = {
     ),
     "clone": Failure(
         "This key was refused",
-        "It may have been copied: its counter went back. Use another of your keys, and tell whoever runs this site about it.",
+        "It may have been copied: its counter went back. Use another of your keys.",
+        tell=True,
     ),
     "not asked": Failure(
         "Your key was not asked",
