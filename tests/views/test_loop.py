@@ -7,6 +7,7 @@ strangers can send besides is in `tests/proofs/loop.py`.
 
 import time
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 
 import httpx2
 import pytest
@@ -63,13 +64,20 @@ def sends(visitor: Visitor, path: str, fields: Mapping[str, str]) -> Callable[[]
 
 
 def answered_without_a_wait(site: Site, ask: Callable[[], httpx2.Response]) -> httpx2.Response:
-    """The answer, for which the event loop's thread was not busy for longer. Asked twice: templates are read at the first."""
+    """The answer, for which the event loop's thread was not busy for longer. Templates are read at the first of four.
+
+    The shortest counts: a collection of garbage is nobody's request.
+    """
     ask()
-    begun = site.call(_thread_time)
-    answer = ask()
-    busy = site.call(_thread_time) - begun
+    busy, answer = min((_busy(site, ask) for _ in range(3)), key=itemgetter(0))
     assert busy < MAX_BUSY, f"{busy * 1000:.0f} ms"
     return answer
+
+
+def _busy(site: Site, ask: Callable[[], httpx2.Response]) -> tuple[float, httpx2.Response]:
+    begun = site.call(_thread_time)
+    answer = ask()
+    return site.call(_thread_time) - begun, answer
 
 
 async def _thread_time() -> float:
