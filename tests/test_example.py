@@ -39,7 +39,6 @@ def run(python: Path, *arguments: str, folder: Path) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=folder, env=ENVIRON, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.slow
 def test_its_tests_pass_in_an_environment_that_has_keystead_from_the_wheel(clean: Path, tmp_path: Path) -> None:
     for file in ("pyproject.toml", "test_noticeboard.py"):
         (tmp_path / file).write_bytes((EXAMPLE / file).read_bytes())

@@ -30,6 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(command, check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(target)
+        patch.delitem(sys.modules, "keystead_shelf", raising=False)  # another test may have had it from its source
         patch.setenv("PYTHONPATH", os.pathsep.join([str(target), str(Path(backends.__file__).parents[1])]))
         yield target
 

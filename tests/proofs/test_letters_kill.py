@@ -7,7 +7,6 @@ import pytest
 from tests.proofs import letters_kill
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "mongodb"])
 def test_what_was_answered_and_every_letter_survives_kill_9(tmp_path: Path, kind: str) -> None:
     with letters_kill.records(kind, tmp_path) as backend:

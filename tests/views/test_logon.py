@@ -15,7 +15,7 @@ from backends.records import Account
 from tests.views.mails import about, mails, subjects
 from tests.views.meanwhile import meddle
 from tests.views.people import bound, is_in, recovery_codes, twin
-from webapp.accounts import commits, identities, keys, sessions
+from webapp.accounts import commits, identities, keys, passwords, sessions
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
 from webapp.app import create_app
@@ -78,8 +78,9 @@ def test_another_site_in_next_is_not_followed(keystead: Site, keystead_visitor: 
 def test_a_hash_of_weaker_parameters_is_made_anew_at_the_next_logon(keystead: Site, keystead_visitor: Visitor) -> None:
     weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(keystead.password)
     keystead.change(keystead.account, identities.set_password, weak)
+    assert passwords.outdated(weak)
     keystead_visitor.log_on("zoe", keystead.password)
-    assert keystead.read().password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert not passwords.outdated(keystead.read().password_hash)
     keystead_visitor.log_off()
     keystead_visitor.log_on("zoe", keystead.password)
 
