@@ -104,7 +104,8 @@ def test_what_changes_nothing_of_who_gets_in_needs_no_new_seal() -> None:
 @pytest.mark.parametrize(
     "change",
     [{"email": "x@example.com"}, {"username": "x"}, {"password_hash": "$x"}, {"password_at": NOW}, {"frozen_at": NOW},
-     {"listed": True}, {"keys": (key(),)}, {"recovery_codes": CODES}, {"opening": Opening(asked_at=NOW, opens_at=NOW)}],
+     {"listed": True}, {"groups": ("admins",)}, {"keys": (key(),)}, {"recovery_codes": CODES},
+     {"opening": Opening(asked_at=NOW, opens_at=NOW)}],
 )  # fmt: skip
 def test_what_decides_who_gets_in_is_sealed_anew_also_without_an_event(change: dict[str, Any]) -> None:
     was, _ = events.seal(None, account(), THREE, act())
@@ -112,6 +113,12 @@ def test_what_decides_who_gets_in_is_sealed_anew_also_without_an_event(change: d
     assert not sealed
     assert now.seal != was.seal
     assert Verifier(SETTINGS.secret_keys).account(now, None) == ""
+
+
+def test_a_seal_from_before_there_were_groups_is_still_right() -> None:
+    """Eleven fields were sealed; what came later counts once it is set."""
+    assert len(events.state_of(account())) == 11
+    assert events.state_of(account(groups=("admins",)))[11:] == (("groups", ("admins",)),)
 
 
 # behind our back
@@ -171,6 +178,7 @@ async def test_a_tail_that_was_cut_together_with_the_head_is_found(
         {"recovery_codes": CODES[:1]},
         {"recovery_codes": (*CODES, RecoveryCode(digest=b"3", made_at=NOW))},
         {"frozen_at": None},
+        {"groups": ("admins",)},
         {"opening": Opening(asked_at=NOW, opens_at=NOW)},
         {"checkpoint": ChainLink(seq=1, mac=b"x")},
     ],

@@ -185,3 +185,14 @@ def test_it_is_said_also_when_there_is_no_way_for_letters_at_all(deployment: Dep
     assert done.returncode == 0
     assert re.fullmatch(r"No mail can leave: .*cannot be made: .*\. The server tries again\.\n", done.stderr)
     assert len(deployment.read().notifications) == 1
+
+
+def test_an_account_is_put_into_groups(deployment: Deployment, anna: Account) -> None:
+    assert deployment.ok("account", "groups", "anna") == "anna is in no group.\n"
+    assert deployment.ok("account", "groups", "ANNA", "Staff", "admins") == "anna is in admins, staff.\n"
+    assert deployment.ok("account", "groups", "anna") == "anna is in admins, staff.\n"
+    assert "Groups          admins, staff\n" in deployment.ok("account", "show", "anna")
+    assert "cannot be a group" in deployment.refused("account", "groups", "anna", "a b")
+    assert "either" in deployment.refused("account", "groups", "anna", "staff", "--none")
+    assert deployment.ok("account", "groups", "anna", "--none") == "anna is in no group.\n"
+    assert [event.detail for event in deployment.events()] == ["", "admins, staff", ""]

@@ -47,6 +47,7 @@ Kind = Literal[
     "account added",
     "account listed",
     "account unlisted",
+    "groups changed",
     "events expired",
     "sealed",
 ]
@@ -94,11 +95,16 @@ def _appended(now: Account, happened: Sequence[Happened], act: Act) -> tuple[Acc
     return replace(now, head=head), sealed
 
 
+LATER = ("groups",)
+"""Fields of the security state that came later. One that is empty is left out, so that seals from before it are still right."""
+
+
 def state_of(account: Account) -> tuple[object, ...]:
-    """Everything of an account that decides who gets in."""
+    """Everything of an account that decides who gets in, and where."""
     return (
         account.id, account.username, account.email, account.password_hash, account.password_at, account.frozen_at,
         account.listed, account.opening, account.opened_at, account.keys, account.recovery_codes,
+        *((name, value) for name in LATER if (value := getattr(account, name))),
     )  # fmt: skip
 
 

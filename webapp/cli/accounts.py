@@ -125,6 +125,37 @@ def preview(username: str, listed: str) -> None:
     click.echo(f"{username} is {'listed' if listed == 'on' else 'not listed'}.")
 
 
+@account.command("groups")
+@click.argument("username")
+@click.argument("groups", nargs=-1, metavar="[GROUP]...")
+@click.option("--none", is_flag=True, help="Take the account out of all groups.")
+def put_into_groups(username: str, groups: tuple[str, ...], none: bool) -> None:
+    """Put an account into these groups and no others; without any, say which it is in."""
+    from webapp.accounts import commits
+    from webapp.accounts import groups as groups_
+
+    if groups and none:
+        raise click.UsageError("Give either groups or --none.")
+    wanted = in_groups(groups)
+
+    async def work(ctx: "Context") -> "Account":
+        found = await account_named(ctx, username)
+        return await commits.change(ctx, found, groups_.set_groups, wanted) if groups or none else found
+
+    found = run(work)
+    click.echo(f"{found.username} is in {', '.join(found.groups) or 'no group'}.")
+
+
+def in_groups(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The groups as an account keeps them."""
+    from webapp.accounts import groups
+
+    try:
+        return groups.normalise(names)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), param_hint="GROUP") from None
+
+
 async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
     from webapp import clock
     from webapp.accounts import keys, preview, recovery
@@ -138,6 +169,7 @@ async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
         ("Added", moment(found.created_at)),
         ("Password set", moment(found.password_at)),
         ("In the preview", ("yes" if asked else "no") + listed),
+        *([("Groups", ", ".join(found.groups))] if found.groups else []),
         ("Needs a key", "yes" if keys.asked(found, ctx.settings) else "no"),
         *([("Frozen", moment(found.frozen_at))] if found.frozen_at else []),
         *([("Opens", f"{moment(found.opening.opens_at)}, without a key")] if found.opening else []),

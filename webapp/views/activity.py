@@ -35,6 +35,7 @@ WORDS = {
     "account added": "The account was added",
     "account listed": "The account was listed for the preview",
     "account unlisted": "The account was taken off the list of the preview",
+    "groups changed": "The groups of the account were changed",
     "events expired": "Older events were deleted",
     "sealed": "The records were sealed",
 }

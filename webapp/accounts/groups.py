@@ -1,0 +1,38 @@
+"""Groups that accounts are in: what they mean is decided by whoever asks (a setting, an app). Nobody puts themselves into one."""
+
+import re
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from backends.records import Account
+from webapp.accounts.context import Act
+from webapp.accounts.decision import Decision
+from webapp.accounts.events import Happened
+
+MAX_GROUPS = 50
+RESERVED = ("everyone", "nobody")
+"""Words that stand in the place of groups, wherever a setting names some."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def normalise(names: Iterable[str]) -> tuple[str, ...]:
+    """The groups in one spelling, sorted, each once. ValueError says what is wrong, for whoever runs the site."""
+    groups = sorted({name.lower() for name in names})
+    if len(groups) > MAX_GROUPS:
+        raise ValueError(f"an account is in at most {MAX_GROUPS} groups.")
+    for group in groups:
+        if group in RESERVED:
+            raise ValueError(f"{group} cannot be a group: in settings it means {group}.")
+        if not _NAME.fullmatch(group):
+            raise ValueError(
+                f"{group[:64]!r} cannot be a group: use 1 to 64 letters, digits and - . _ and begin with none of these."
+            )
+    return tuple(groups)
+
+
+def set_groups(account: Account, act: Act, groups: tuple[str, ...]) -> Decision:
+    """In these groups, and in no others; by whoever runs the site."""
+    if account.groups == groups:
+        return Decision(account)
+    return Decision(replace(account, groups=groups), [Happened("groups changed", ", ".join(groups))])
