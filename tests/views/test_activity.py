@@ -7,7 +7,7 @@ from webapp.accounts import events
 from webapp.testing.site import Site
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
-from webapp.views import activity
+from webapp.web import wording
 
 
 def test_activity_tells_what_happened_newest_first_a_page_at_a_time(keystead: Site, keystead_visitor: Visitor) -> None:
@@ -28,7 +28,7 @@ def test_activity_tells_what_happened_newest_first_a_page_at_a_time(keystead: Si
 
 
 def test_everything_that_can_happen_has_words() -> None:
-    assert set(activity.WORDS) == set(events.KINDS)
+    assert set(wording.EVENTS) == set(events.KINDS)
 
 
 def test_events_tell_what_happened(keystead: Site, keystead_visitor: Visitor, stub_key: StubKey) -> None:

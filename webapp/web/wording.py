@@ -78,6 +78,47 @@ WEAK_PASSWORDS = {
 }
 
 
+EVENTS = {
+    "logged on": "Logged on",
+    "logged off": "Logged off",
+    "proof given": "A key was touched, to show that it is you",
+    "key bound": "A security key was bound",
+    "key unbound": "A security key was unbound",
+    "key renamed": "A security key was renamed",
+    "key refused": "The password was right, but the key was refused",
+    "key suspended": "A security key was suspended",
+    "key reinstated": "A suspended security key is asked for again",
+    "clone suspected": "A security key was refused: it may have been copied",
+    "recovery codes made": "New recovery codes were made",
+    "recovery codes void": "The recovery codes no longer work",
+    "recovery code used": "A recovery code was used to log on",
+    "password changed": "The password was changed",
+    "password reset": "A new password was set by mail",
+    "e-mail changed": "The e-mail address was changed",
+    "session ended": "Logged off elsewhere",
+    "sessions ended": "Logged off everywhere else",
+    "frozen": "The account was frozen",
+    "unfrozen": "The account was opened again",
+    "opening asked": "Somebody asked to open the account without a key",
+    "opening stopped": "Opening the account without a key was stopped",
+    "opened after the wait": "The account was opened without a key, once the wait was over",
+    "browser made known": "A browser was made known by a mailed link",
+    "not mailed": "A letter could not be mailed for three days",
+    "account added": "The account was added",
+    "account listed": "The account was listed for the preview",
+    "account unlisted": "The account was taken off the list of the preview",
+    "groups changed": "The groups of the account were changed",
+    "events expired": "Older events were deleted",
+    "sealed": "The records were sealed",
+}
+"""By the kinds of events."""
+
+
+def event(kind: str) -> str:
+    """What happened, in words; the kind itself where another version recorded it."""
+    return EVENTS.get(kind, kind)
+
+
 def wrong_code(wrong: codes.Wrong) -> str:
     """Why what was typed is not the code."""
     tries = "try" if wrong.tries_left == 1 else "tries"
