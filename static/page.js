@@ -1,5 +1,5 @@
-/* What makes a page pleasant, and without which it still works: buttons that wait, clocks that count, dialogs that are modal, and a word
- * when the connection fails. The words stand in the page.
+/* What makes a page pleasant, and without which it still works: buttons that wait, clocks that count, times of the reader's own, dialogs
+ * that are modal, what is said read aloud, and a word when the connection fails. The words stand in the page.
  */
 (function () {
   "use strict";
@@ -101,10 +101,58 @@
   each(document, "[data-scripted]", function (element) { element.hidden = false; });
   each(document, "[data-copy]", function (button) { button.hidden = !navigator.clipboard; });
 
+  /* What is said, read aloud: by a region that was there before the words. An alert that arrives, and what has the focus, need it not. */
+  function aloud(text) {
+    var live = document.getElementById("live");
+    live.textContent = "";
+    setTimeout(function () { live.textContent = text; }, 50);
+  }
+  function announce(root, selector) {
+    setTimeout(function () { // once the focus is where it goes
+      var words = [];
+      each(root, selector, function (said) {
+        if (!said.hidden && said !== document.activeElement) words.push(said.textContent.trim().replace(/\s+/g, " "));
+      });
+      if (words.length) aloud(words.join(" "));
+    }, 100);
+  }
+
+  /* Times, as the reader has them: local, relative while they are near, in the page's language and the reader's way of writing it. The
+   * page comes with UTC, which goes to the title. */
+  var page = document.documentElement.lang || "en";
+  var tongue = (navigator.languages || [navigator.language]).filter(function (one) { return one.split("-")[0] === page.split("-")[0]; })[0];
+  tongue = tongue && tongue !== "en" ? tongue : page === "en" ? "en-GB" : page;
+  var relative = Intl.RelativeTimeFormat && new Intl.RelativeTimeFormat(tongue, { numeric: "auto" });
+
+  function written(at, options) { return new Intl.DateTimeFormat(tongue, options).format(at); }
+  function days(at, now) { return Math.round((new Date(at).setHours(0, 0, 0, 0) - new Date(now).setHours(0, 0, 0, 0)) / 86400000); }
+  function reading(at, now, ahead) {
+    var minutes = Math.round((at - now) / 60000), day = days(at, now);
+    if (minutes > 0 && minutes < 60 && !ahead) minutes = 0; // a clock that is a little late
+    if (relative && !minutes) return relative.format(0, "second");
+    if (relative && Math.abs(minutes) < 60) return relative.format(minutes, "minute");
+    var time = { hour: "numeric", minute: "2-digit" };
+    if (relative && Math.abs(day) <= 1) return relative.format(day, "day") + ", " + written(at, time);
+    time.day = "numeric";
+    time.month = "long";
+    if (at.getFullYear() !== now.getFullYear()) time.year = "numeric";
+    return written(at, time);
+  }
+  function times(root) {
+    each(root, "time[datetime]", function (element) {
+      if (!element.title) element.title = element.textContent;
+      var text = reading(new Date(element.getAttribute("datetime")), new Date(), element.hasAttribute("data-ahead"));
+      if (element.textContent !== text) element.textContent = text;
+    });
+  }
+  times(document);
+  setInterval(function () { times(document); }, 20000);
+
   /* Clocks. They count from when they were put into the page, so that a computer that sleeps does not slow them down. */
   function clock(seconds) {
     var left = Math.max(0, seconds);
-    return Math.floor(left / 60) + ":" + ("0" + (left % 60)).slice(-2);
+    var minutes = Math.floor(left / 60), hours = Math.floor(minutes / 60);
+    return (hours ? hours + ":" + ("0" + (minutes % 60)).slice(-2) : minutes) + ":" + ("0" + (left % 60)).slice(-2);
   }
   function count(element, attribute, tick) {
     var ends = Date.now() + Number(element.getAttribute(attribute)) * 1000;
@@ -122,6 +170,7 @@
         time.textContent = clock(left);
         element.hidden = left <= 0;
         over.hidden = left > 0;
+        if (left <= 0) announce(over.parentNode, "[data-expired]");
       });
     });
     each(root, "[data-wait]", function (button) {
@@ -169,10 +218,13 @@
     var root = event.target;
     if (!root.querySelectorAll) return;
     clocks(root.parentNode || root);
+    times(root.parentNode || root);
+    if (root !== document.body) announce(root.parentNode || root, "[role=status]");
     var room = document.getElementById("dialogs");
     if (!room) return;
     modal(room);
     if (root.id === "refusal") each(room, "dialog", function (dialog) { dialog.close(); }); // it would hide the words
   });
   clocks(document);
+  announce(document, "[role=status], [role=alert]");
 })();
