@@ -13,25 +13,29 @@ from bench.peers import measure, page, table
 from bench.peers.allauth import Allauth
 from bench.peers.flask_security import FlaskSecurity
 from bench.peers.floor import Floor
-from bench.peers.keystead import Keystead
+from bench.peers.keystead import Keystead, NewBrowsers
 from bench.peers.measure import CROWD, Effort, Round
 from bench.peers.peer import Missing, Peer
 from bench.peers.person import Person
 from bench.peers.tinysesam import TinySesam
 
 PEERS: tuple[type[Peer], ...] = (Keystead, Floor, TinySesam, FlaskSecurity, Allauth)
+BESIDE: tuple[type[Peer], ...] = (NewBrowsers,)
+"""Measured when they are named, and no part of the table."""
 SMALL = Effort(alone=16, together=32, storm=16)
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     asked.add_argument("--rounds", type=int, default=5)
-    asked.add_argument("--only", nargs="+", choices=[peer.name for peer in PEERS])
+    asked.add_argument("--only", nargs="+", choices=[peer.name for peer in PEERS + BESIDE])
     asked.add_argument("--small", action="store_true", help="a few logons only: to see whether it works")
     asked.add_argument("--write", action="store_true", help="write the table into docs/speed.md")
     options = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="keystead-bench-") as folder:
-        ready = _ready([peer() for peer in PEERS if not options.only or peer.name in options.only], Path(folder))
+        ready = _ready(
+            [peer() for peer in PEERS + BESIDE if peer.name in (options.only or [one.name for one in PEERS])], Path(folder)
+        )
         found: list[Round] = []
         for number in range(1, options.rounds + 1):
             for peer, people, seeded in ready:

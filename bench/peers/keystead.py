@@ -63,6 +63,15 @@ class Keystead(Peer):
         return {name: value for name, value in cookies.items() if name.endswith("-browser")}
 
 
+class NewBrowsers(Keystead):
+    """Each logon from a browser that was never there before: an event, and one letter an hour that counts the others."""
+
+    name = "Keystead, new browsers"
+
+    def kept(self, cookies: dict[str, str]) -> dict[str, str]:
+        return {}
+
+
 async def _seed(folder: Path, people: Sequence[Person]) -> None:
     backend = await open_backend((folder / "keystead.db").as_uri())
     try:
