@@ -9,6 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Collection
 from http import HTTPStatus
+from itertools import count
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -52,6 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._taken = self._body = 0  # bytes of the request that is arriving, and of its body
         self._large = LARGE.setdefault(self.server_state, set())
+        self._number = next(NUMBERS)
         self._status = HTTPStatus.BAD_REQUEST  # what a request that cannot be parsed is answered with
         self._running: RequestResponseCycle | None = None
         self._give(self.HEAD_SECONDS)
@@ -194,7 +196,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close those of the busiest address that have kept us waiting the longest. Several: looking for them takes time."""
         waiting = [other for other in among if other._waits()]
         crowd = Counter(other._host() for other in waiting)
-        first = heapq.nsmallest(1 + len(among) // 16, waiting, key=lambda other: (-crowd[other._host()], other._due))
+        first = heapq.nsmallest(
+            1 + len(among) // 16, waiting, key=lambda other: (-crowd[other._host()], other._due, other._number)
+        )
         for other in first:
             self.connections.discard(other)
             other._close()
@@ -203,5 +207,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
 
+NUMBERS = count()
+"""Of connections as they come: those that are read in one turn of the loop are due at the same time."""
 LARGE: WeakKeyDictionary[ServerState, set[BoundedProtocol]] = WeakKeyDictionary()
 """The connections of each server whose request is larger than a slice, and has not arrived whole."""
