@@ -8,7 +8,7 @@ import re
 import shutil
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,13 @@ class Steps:
     cpu: float
     per_second: float
     took: list[float]
+
+    @classmethod
+    def of(cls, parts: Sequence["Steps"]) -> "Steps":
+        """All of them together."""
+        took = [each for part in parts for each in part.took]
+        cpu = sum(part.cpu * len(part.took) for part in parts) / len(took)
+        return cls(cpu, len(took) / sum(len(part.took) / part.per_second for part in parts), took)
 
     @property
     def p50(self) -> float:
@@ -108,16 +115,12 @@ async def _round(peer: Peer, people: list[Person], server: Server, effort: Effor
     found.started_in, found.fresh = server.started_in * 1000, server.resident()
     walk = Walk(peer, people, server)
     for _ in range(WARM_UP):
-        await walk.give_passwords(len(people))
-        await walk.use_keys(CROWD)
-    found.steps["password"] = await walk.give_passwords(effort.alone)
-    found.steps["alone"] = await walk.use_keys(1)
-    await walk.give_passwords(effort.together)
-    found.steps["together"] = await walk.use_keys(CROWD)
+        await walk.log_on(len(people), CROWD)
+    found.steps["password"], found.steps["alone"] = await walk.log_on(effort.alone, 1)
+    _, found.steps["together"] = await walk.log_on(effort.together, CROWD)
     found.resident, found.proportional = server.resident(), server.proportional()
     found.page = await logon_page(peer, server.port)
-    await walk.give_passwords(effort.storm)
-    found.steps["storm"] = await walk.use_keys_in_a_storm()
+    found.steps["storm"] = await walk.log_on_in_a_storm(effort.storm)
 
 
 Way = tuple[Person, Browser]
@@ -125,42 +128,24 @@ Way = tuple[Person, Browser]
 
 @dataclass(slots=True)
 class Walk:
-    """People on their way in. A person may be on it in several browsers, but uses the key in one at a time."""
+    """People on their way in, each in a browser of their own."""
 
     peer: Peer
     people: list[Person]
     server: Server
-    _half: list[Way] = field(default_factory=list)
     _kept: dict[int, dict[str, str]] = field(default_factory=dict)
 
-    async def give_passwords(self, number: int) -> Steps:
-        """So many browsers get as far as the key, four at a time."""
-        self._half = [self._way(n) for n in range(number)]
-        await self._take(self.peer.arrive, self._half, 1)
-        if not self.peer.passwordless:
-            return await self._take(self.peer.password, self._half, 4)
-        others = [self._way(n) for n in range(min(number, CROWD))]
-        await self._take(self.peer.arrive, others, 1)
-        return await self._take(self.peer.password, others, 4)
+    async def log_on(self, number: int, at_once: int) -> tuple[Steps, Steps]:
+        """So many logons, everybody once before anybody is there again: what the passwords cost, and what the keys did."""
+        rounds = []
+        for begun in range(0, number, CROWD):
+            ways = [self._way(n) for n in range(min(CROWD, number - begun))]
+            rounds.append((await self._give_passwords(ways), await self._use_keys(ways, at_once)))
+        passwords, keys = zip(*rounds, strict=True)
+        return Steps.of(passwords), Steps.of(keys)
 
-    async def use_keys(self, at_once: int) -> Steps:
-        """All who have got as far as the key log on with it."""
-        signing: list[float] = []
-
-        async def use_key(browser: Browser, person: Person) -> None:
-            asked = await self.peer.begin(browser, person)
-            begun = time.perf_counter()
-            answer = person.answer(asked.options)
-            signing.append((time.perf_counter() - begun) * 1000)
-            await self.peer.finish(browser, person, asked, answer)
-            self._kept[person.number] = self.peer.kept(browser.cookies)
-
-        steps = await self._take(use_key, self._half, at_once)
-        steps.took = [took - statistics.median(signing) for took in steps.took]
-        return steps
-
-    async def use_keys_in_a_storm(self) -> Steps:
-        """The same, one at a time, while other people give passwords as fast as they are answered."""
+    async def log_on_in_a_storm(self, number: int) -> Steps:
+        """The same with keys one at a time, while other people give passwords as fast as they are answered."""
         over = asyncio.Event()
 
         async def give(number: int) -> None:
@@ -173,9 +158,33 @@ class Walk:
 
         storm = [asyncio.create_task(give(number)) for number in range(STORM)]
         await asyncio.sleep(1)
-        steps = await self.use_keys(1)
+        _, keys = await self.log_on(number, 1)
         over.set()
         await asyncio.gather(*storm)
+        return keys
+
+    async def _give_passwords(self, ways: list[Way]) -> Steps:
+        """They get as far as the key, four at a time."""
+        await self._take(self.peer.arrive, ways, 1)
+        if self.peer.passwordless:
+            ways = [(person, Browser(ORIGIN, person.address)) for person, _ in ways]
+            await self._take(self.peer.arrive, ways, 1)
+        return await self._take(self.peer.password, ways, 4)
+
+    async def _use_keys(self, ways: list[Way], at_once: int) -> Steps:
+        """All who have got as far as the key log on with it."""
+        signing: list[float] = []
+
+        async def use_key(browser: Browser, person: Person) -> None:
+            asked = await self.peer.begin(browser, person)
+            begun = time.perf_counter()
+            answer = person.answer(asked.options)
+            signing.append((time.perf_counter() - begun) * 1000)
+            await self.peer.finish(browser, person, asked, answer)
+            self._kept[person.number] = self.peer.kept(browser.cookies)
+
+        steps = await self._take(use_key, ways, at_once)
+        steps.took = [took - statistics.median(signing) for took in steps.took]
         return steps
 
     async def _take(self, step: Callable[[Browser, Person], Awaitable[None]], ways: list[Way], at_once: int) -> Steps:
