@@ -22,6 +22,8 @@ from bench.peers.wire import Answer, Browser, Connection
 
 CROWD = 16
 STORM = 32
+REST = 1
+"""Seconds before memory is read: what a burst of passwords took is given back when it is over."""
 WARM_UP = 2
 """Logons of each person before the clock runs."""
 
@@ -118,6 +120,7 @@ async def _round(peer: Peer, people: list[Person], server: Server, effort: Effor
         await walk.log_on(len(people), CROWD)
     found.steps["password"], found.steps["alone"] = await walk.log_on(effort.alone, 1)
     _, found.steps["together"] = await walk.log_on(effort.together, CROWD)
+    await asyncio.sleep(REST)
     found.resident, found.proportional = server.resident(), server.proportional()
     found.page = await logon_page(peer, server.port)
     found.steps["storm"] = await walk.log_on_in_a_storm(effort.storm)
