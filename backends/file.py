@@ -74,10 +74,10 @@ class FileBackend:
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """The backend in the file at `file:///absolute.db` or `file:relative.db`, which is made if there is none.
+        """The backend in the file at `file:///absolute.db` or `file:relative.db`, which `migrate` has made.
 
-        IncompatibleStore if it is another program's file, or of another schema than this version's; Unavailable if it cannot
-        be opened now.
+        IncompatibleStore if there is none, if it is another program's file, or of another schema than this version's; Unavailable
+        if it cannot be opened now.
         """
         path = sqlite_file.path(url)
         with sqlite_file.or_unavailable(path):

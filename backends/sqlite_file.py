@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import sqlite3
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -24,6 +25,7 @@ APPLICATION_ID = 0x4B657973  # "Keys"
 OLDEST_SQLITE = (3, 37, 0)
 """Tables that are STRICT about their types."""
 _BEGIN = "BEGIN IMMEDIATE"
+_MAGIC, _HEADER = b"SQLite format 3\0", 100
 PATIENCE = timedelta(seconds=10)
 """How long a write waits for other processes' writes before it says Unavailable."""
 
@@ -72,7 +74,8 @@ class File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._text = str(path)
-        self._inode = self._inode_now()
+        self._inode = _inode(self._text)
+        self._log: tuple[int, int] | None = None
 
     @classmethod
     def opened(cls, path: Path) -> Self:
@@ -82,12 +85,19 @@ class File:
         return file
 
     def connect(self, timeout: float = 1) -> sqlite3.Connection:
-        return connect(self.path, timeout)
+        db = connect(self.path, timeout)
+        self._log = self._log or _inode(f"{self._text}-wal")
+        return db
 
     def check(self) -> None:
-        """Unavailable if the path names another file by now, or none: what is written to ours would be lost with it."""
-        if self._inode is None or self._inode_now() != self._inode:
+        """Unavailable if the path names another file by now, or none: what is written to ours would be lost with it.
+
+        So it would with the log, which is there, and the same, while anybody has the file open.
+        """
+        if self._inode is None or _inode(self._text) != self._inode:
             raise Unavailable(f"{self.path} was moved, removed or replaced while it was in use.")
+        if self._log and _inode(f"{self._text}-wal") != self._log:
+            raise Unavailable(f"{self.path}-wal was removed while it was in use: stop whatever has it open, then start it again.")
 
     def or_unavailable(self) -> contextlib.AbstractContextManager[None]:
         return or_unavailable(self.path)
@@ -95,12 +105,13 @@ class File:
     def unavailable(self, error: Exception) -> Unavailable:
         return unavailable(self.path, error)
 
-    def _inode_now(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._text)  # noqa: PTH116  (for each write: a Path takes longer)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116  (for each write: a Path takes longer)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def connect(path: Path, timeout: float = 1) -> sqlite3.Connection:
@@ -192,7 +203,9 @@ def prepare(path: Path, *, migrate: bool = False) -> list[str]:
     """See to it that the file is ours and of this schema; the names of the steps that this took."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise IncompatibleStore(f"This Python has SQLite {sqlite3.sqlite_version}, and 3.37 is needed. MongoDB would do.")
-    _make(path)
+    if migrate:
+        _make(path)
+    _check_file(path, may_be_empty=migrate)
     with _or_incompatible(path), contextlib.closing(connect(path)) as db:
         _check_ours(db, path)
         _patiently(db, "PRAGMA journal_mode = WAL")
@@ -229,17 +242,44 @@ def _stamp(db: sqlite3.Connection, schema: int) -> None:
 
 
 def _make(path: Path) -> None:
+    """Unless it is there."""
+    if not path.parent.is_dir():
+        raise IncompatibleStore(f"There is no directory {path.parent} to keep the file in.")
     try:
-        if not path.parent.is_dir():
-            raise IncompatibleStore(f"There is no directory {path.parent} to keep the file in.")
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        if path.is_dir():
-            raise IncompatibleStore(f"{path} is a directory: name a file in it.") from None
-        if not os.access(path, os.W_OK):  # SQLite would open it, and fail at the first write only
-            raise Unavailable(f"{path} cannot be used now: this user may not write it.") from None
+        pass
     except OSError as error:
         raise unavailable(path, error) from error
+
+
+def _check_file(path: Path, *, may_be_empty: bool) -> None:
+    """Before SQLite opens it, whose words for most of this are the same. A file that is missed is never made anew."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise IncompatibleStore(
+            f"There is no file {path}. If there was one, see that its disk is mounted and that the address names it. "
+            "A new one is made by: keystead backend migrate"
+        ) from None
+    except OSError as error:
+        raise unavailable(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise IncompatibleStore(f"{path} is a directory: name a file in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise IncompatibleStore(f"{path} is no file, but a device, a pipe or a socket: name a file.")
+    if not (status.st_size or may_be_empty or _beside(path, "-wal")):
+        raise IncompatibleStore(
+            f"{path} is empty. If it held records, restore a backup. If it never did, make it ready: keystead backend migrate"
+        )
+    if not os.access(path, os.W_OK):  # SQLite would open it, and fail at the first write only
+        raise Unavailable(f"{path} cannot be used now: this user may not write it.")
+
+
+def _beside(path: Path, end: str) -> int:
+    """Bytes of a file of SQLite's own beside ours; 0 if there is none."""
+    other = path.with_name(path.name + end)
+    return other.stat().st_size if other.exists() else 0
 
 
 @contextlib.contextmanager
@@ -249,11 +289,27 @@ def _or_incompatible(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise
+        if cut := _cut_off(path):
+            raise IncompatibleStore(f"{path} was cut off: {cut}. Restore a backup into a new file.") from error
         if code == sqlite3.SQLITE_NOTADB:
             raise IncompatibleStore(f"{path} is not a Keystead file, nor any SQLite file.") from error
-        if code == sqlite3.SQLITE_CORRUPT:
-            raise IncompatibleStore(f"{path} is damaged: restore a backup into a new file.") from error
-        raise
+        raise IncompatibleStore(f"{path} is damaged: restore a backup into a new file.") from error
+
+
+def _cut_off(path: Path) -> str:
+    """How much of the file is left, by its header (SQLite file format §1.3); empty if it is whole, or no SQLite file."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    if not header.startswith(_MAGIC):
+        return ""
+    size = path.stat().st_size
+    if len(header) < _HEADER:
+        return f"only {size} bytes are left"
+    page, pages = int.from_bytes(header[16:18]), int.from_bytes(header[28:32])
+    whole = (65536 if page == 1 else page) * pages
+    return f"{size:,} of {whole:,} bytes are left" if size < whole else ""
 
 
 def _check_ours(db: sqlite3.Connection, path: Path) -> None:

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 import pymongo.monitoring
 
-from backends import open_backend
+from backends import migrate, open_backend
 from backends.contract.samples import account, event, key, session
 from backends.file import FileBackend
 from backends.records import Account, ChainLink, Event, Record
@@ -269,6 +269,7 @@ def _size(make: Callable[[str], list[Record]]) -> float:
 async def _measured(records: Iterable[Record]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keystead.db"
+        await migrate(file.as_uri())
         backend = await open_backend(file.as_uri())
         empty = await _checkpointed(backend, file)
         await backend.load(_streamed(records))

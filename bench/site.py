@@ -75,6 +75,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
     """A site on a free port, until the block is left."""
     port = free_port()
     site = Site(f"http://localhost:{port}", Outbox(folder / "outbox"), _environ(folder, port) | settings)
+    site.keystead("backend", "migrate")
     with process.running([*KEYSTEAD, "serve", "--host", "127.0.0.1"], site.environ, port, folder / "log", ROOT) as server:
         ends = time.monotonic() + PATIENCE
         while not _answers(port):

@@ -76,8 +76,10 @@ def serving(folder: Path) -> Iterator[tuple[int, int, float]]:
         "KEYSTEAD_MAIL_FROM": "keystead@example.com",
         "PORT": str(port),
     }
+    keystead = [sys.executable, "-m", "webapp"]
+    subprocess.run([*keystead, "backend", "migrate"], cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
     begun = time.perf_counter()
-    server = subprocess.Popen([sys.executable, "-m", "webapp", "serve"], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([*keystead, "serve"], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
     try:
         while True:
             try:

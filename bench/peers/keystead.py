@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from backends import open_backend
+from backends import migrate, open_backend
 from backends.records import SecurityKey
 from bench.peers.peer import Asked, Off, Peer, expect
 from bench.peers.person import ORIGIN, PASSWORD, RP_ID, Person
@@ -73,6 +73,7 @@ class NewBrowsers(Keystead):
 
 
 async def _seed(folder: Path, people: Sequence[Person]) -> None:
+    await migrate((folder / "keystead.db").as_uri())
     backend = await open_backend((folder / "keystead.db").as_uri())
     try:
         hashed, now = await passwords.hash(PASSWORD), clock.now()

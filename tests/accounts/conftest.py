@@ -23,6 +23,7 @@ def _the_time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
+    await FileBackend.migrate((tmp_path / "keystead.db").as_uri())
     opened = await FileBackend.open((tmp_path / "keystead.db").as_uri())
     yield opened
     await opened.close()

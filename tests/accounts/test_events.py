@@ -35,7 +35,9 @@ async def behind_our_back(backend: Backend, tmp_path: Path) -> Callable[[Rewrite
     numbers = count()
 
     async def rewritten(rewrite: Rewrite) -> Backend:
-        other = await FileBackend.open(f"file://{tmp_path}/{next(numbers)}.db")
+        url = f"file://{tmp_path}/{next(numbers)}.db"
+        await FileBackend.migrate(url)
+        other = await FileBackend.open(url)
         records = rewrite([record async for record in backend.dump()])
 
         async def given() -> Any:

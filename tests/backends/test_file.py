@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from backends import file, group_commit, open_backend, sqlite_file
+from backends import file, group_commit, migrate, open_backend, sqlite_file
 from backends.contract import BackendContract
 from backends.contract.samples import MILLISECOND, MINUTE, NOW, account, after, all_of, begun, change, fill, key, notification
 from backends.file import FileBackend
@@ -34,6 +34,7 @@ def backend_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def backend(backend_url: str) -> AsyncIterator[FileBackend]:
+    await FileBackend.migrate(backend_url)
     backend = await FileBackend.open(backend_url)
     yield backend
     await backend.close()
@@ -53,6 +54,7 @@ def attempt(backend: FileBackend, bucket: str) -> Coroutine[Any, Any, Attempts]:
 
 @pytest.mark.parametrize("path", ["keystead.db", "with space and ü.db", "50%.db"])
 async def test_an_address_names_the_file(tmp_path: Path, path: str) -> None:
+    await migrate((tmp_path / path).as_uri())
     backend = await open_backend((tmp_path / path).as_uri())
     await backend.close()
     assert (tmp_path / path).exists()
@@ -60,6 +62,7 @@ async def test_an_address_names_the_file(tmp_path: Path, path: str) -> None:
 
 async def test_a_relative_address_starts_where_the_program_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    await FileBackend.migrate("file:keystead.db")
     backend = await FileBackend.open("file:keystead.db")
     await backend.close()
     assert (tmp_path / "keystead.db").exists()
@@ -105,16 +108,44 @@ async def test_an_sqlite_that_is_too_old_is_refused(tmp_path: Path, backend_url:
 
 
 async def test_a_directory_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(IncompatibleStore, match="a directory"):
-        await FileBackend.open(f"file://{tmp_path}")
+    for question in (FileBackend.open, FileBackend.migrate):
+        with pytest.raises(IncompatibleStore, match="a directory"):
+            await question(f"file://{tmp_path}")
 
 
-async def test_a_file_that_was_cut_off_is_refused_as_damaged(tmp_path: Path, backend_url: str, backend: FileBackend) -> None:
+async def test_a_pipe_is_no_file(tmp_path: Path, backend_url: str) -> None:
+    """SQLite would wait for somebody to write into it."""
+    os.mkfifo(tmp_path / "keystead.db")
+    for question in (FileBackend.open, FileBackend.migrate):
+        with pytest.raises(IncompatibleStore, match="a device, a pipe or a socket"):
+            await question(backend_url)
+
+
+async def test_a_file_that_is_missing_is_never_made_anew(tmp_path: Path, backend_url: str) -> None:
+    """A path that is mistyped, or a disk that is not mounted: whoever starts there would be told that nobody has an account."""
+    with pytest.raises(IncompatibleStore, match=r"There is no file .*keystead\.db.* keystead backend migrate"):
+        await FileBackend.open(backend_url)
+    assert _files(tmp_path) == []
+
+
+async def test_an_empty_file_is_no_store_of_nobody(tmp_path: Path, backend_url: str) -> None:
+    (tmp_path / "keystead.db").touch()
+    with pytest.raises(IncompatibleStore, match="is empty"):
+        await FileBackend.open(backend_url)
+    assert (tmp_path / "keystead.db").read_bytes() == b""
+    assert await FileBackend.migrate(backend_url)
+
+
+@pytest.mark.parametrize(("left", "said"), [(8192, "8,192 of"), (5000, "5,000 of"), (50, "only 50 bytes")])
+async def test_a_file_that_was_cut_off_is_named_for_that(
+    tmp_path: Path, backend_url: str, backend: FileBackend, left: int, said: str
+) -> None:
     await fill(backend, 20)
     await backend.close()
-    os.truncate(tmp_path / "keystead.db", 8192)
-    with pytest.raises(IncompatibleStore, match="restore a backup"):
-        await FileBackend.open(backend_url)
+    os.truncate(tmp_path / "keystead.db", left)
+    for question in (FileBackend.open, FileBackend.migrate):
+        with pytest.raises(IncompatibleStore, match=rf"was cut off: {said}.*Restore a backup"):
+            await question(backend_url)
 
 
 async def test_a_newer_schema_is_refused(tmp_path: Path, backend_url: str, backend: FileBackend) -> None:
@@ -133,7 +164,7 @@ async def test_migrating_makes_a_file_that_was_not_there(backend_url: str) -> No
 
 
 async def test_many_processes_may_make_the_file_at_once(backend_url: str) -> None:
-    program = f"import asyncio; from backends.file import FileBackend; asyncio.run(FileBackend.open({backend_url!r}))"
+    program = f"import asyncio; from backends.file import FileBackend; asyncio.run(FileBackend.migrate({backend_url!r}))"
     makers = [await asyncio.create_subprocess_exec(sys.executable, "-W", "ignore", "-c", program) for _ in range(6)]
     assert [await maker.wait() for maker in makers] == [0] * 6
 
@@ -169,6 +200,7 @@ async def test_nothing_is_acknowledged_once_the_file_is_another(
 async def test_a_file_that_took_the_place_of_ours_is_not_written(tmp_path: Path, backend_url: str, backend: FileBackend) -> None:
     await backend.add(account())
     moved(tmp_path / "keystead.db")
+    await FileBackend.migrate(backend_url)
     other = await FileBackend.open(backend_url)
     for _ in range(3):
         with pytest.raises(Unavailable):
@@ -184,6 +216,24 @@ async def test_a_file_that_was_removed_during_a_commit_acknowledges_nothing(back
 
     with pytest.raises(Unavailable, match="removed"):
         await backend._writer.run(remove)
+
+
+async def test_nothing_is_acknowledged_once_the_log_was_removed_and_a_stop_loses_nothing(
+    backend: FileBackend, backend_url: str, tmp_path: Path
+) -> None:
+    """Somebody tidies up. SQLite goes on writing into a file that has no name any more."""
+    await backend.add(account())
+    for end in ("-wal", "-shm"):
+        (tmp_path / f"keystead.db{end}").unlink()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="-wal was removed"):
+            await backend.add(account("lost"))
+    with pytest.raises(Unavailable, match="-wal was removed"):
+        await backend.ready()
+    await backend.close()
+    again = await FileBackend.open(backend_url)
+    assert await again.account_named("alice") == account()
+    await again.close()
 
 
 async def test_a_file_that_was_moved_back_is_ours_again(backend: FileBackend, tmp_path: Path) -> None:
@@ -467,6 +517,7 @@ async def test_closing_answers_what_still_waits(backend: FileBackend) -> None:
 
 
 async def test_whatever_was_opened_is_closed(backend_url: str, tmp_path: Path) -> None:
+    await FileBackend.migrate(backend_url)
     backend = await FileBackend.open(backend_url)
     await fill(backend, 3)
     dump = backend.dump()
@@ -553,6 +604,7 @@ async def must_be_whole(backend, accounts):
         assert await backend.account_named(each.username) == each
 
 async def main(url, limit):
+    await FileBackend.migrate(url)
     backend = await FileBackend.open(url)
     accounts = [account(id) for id in "abcd"]
     for each in accounts:
@@ -660,6 +712,7 @@ async def person(backend, id):
         print(id, there.version, len(there.keys), flush=True)
 
 async def main(url):
+    await FileBackend.migrate(url)
     backend = await FileBackend.open(url)
     await asyncio.gather(*(person(backend, str(number)) for number in range(8)))
 

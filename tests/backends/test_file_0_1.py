@@ -160,7 +160,7 @@ async def test_a_migrated_account_goes_on_as_any_other(url: str) -> None:
 
 async def test_a_migrated_file_is_laid_out_as_a_new_one(store_0_1: Path, url: str, tmp_path: Path) -> None:
     await (await migrated(url)).close()
-    sqlite_file.prepare(tmp_path / "new.db")
+    sqlite_file.prepare(tmp_path / "new.db", migrate=True)
     assert _layout(store_0_1) == _layout(tmp_path / "new.db")
 
 

@@ -46,6 +46,7 @@ STORE_0_1 = Path(__file__).parent / "store_0_1.jsonl"
 
 @pytest.fixture
 async def full(tmp_path: Path) -> AsyncIterator[FileBackend]:
+    await FileBackend.migrate(f"file://{tmp_path}/full.db")
     backend = await FileBackend.open(f"file://{tmp_path}/full.db")
     await fill(backend, 300)
     yield backend
@@ -54,6 +55,7 @@ async def full(tmp_path: Path) -> AsyncIterator[FileBackend]:
 
 @pytest.fixture
 async def empty(tmp_path: Path) -> AsyncIterator[FileBackend]:
+    await FileBackend.migrate(f"file://{tmp_path}/empty.db")
     backend = await FileBackend.open(f"file://{tmp_path}/empty.db")
     yield backend
     await backend.close()
@@ -184,6 +186,7 @@ async def test_a_source_that_changed_meanwhile_is_told(full: FileBackend, empty:
 
 
 async def test_a_target_that_lost_something_is_told(full: FileBackend, tmp_path: Path) -> None:
+    await Forgets.migrate(f"file://{tmp_path}/forgets.db")
     forgets = await Forgets.open(f"file://{tmp_path}/forgets.db")
     with pytest.raises(VerificationFailed, match="events: 600 and 599"):
         await transfer.copy(full, forgets)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
-from backends import open_backend
+from anyio.from_thread import start_blocking_portal
+
+from backends import migrate, open_backend
 from webapp import clock
 from webapp.accounts import commits, identities, passwords
 from webapp.accounts.context import Context
@@ -106,6 +108,8 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
         "PORT": str(port),
         **settings,
     }
+    with start_blocking_portal() as portal:  # Playwright holds an event loop in this thread
+        portal.call(migrate, environ["KEYSTEAD_BACKEND"])
     with (folder / "server.log").open("a+") as log:
         command = [sys.executable, "-m", "webapp", "serve", "--host", "127.0.0.1"]
         server = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

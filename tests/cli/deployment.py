@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
-from backends import open_backend
+from backends import migrate, open_backend
 from backends.records import Account, Event, SecurityKey, Session
 from webapp.accounts import commits, identities, passwords
 from webapp.accounts.context import Context
@@ -50,6 +50,7 @@ class Deployment:
             "KEYSTEAD_MAIL": self.mailbox.url,
             "KEYSTEAD_MAIL_FROM": "keystead@example.com",
         }
+        asyncio.run(migrate(self.file.as_uri()))
 
     def run(self, *words: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

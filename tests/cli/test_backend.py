@@ -170,6 +170,7 @@ def test_check_against_heads_finds_an_account_that_was_put_back_in_time(deployme
 
 
 def test_migrate_makes_a_backend_ready_and_then_has_nothing_to_do(deployment: Deployment) -> None:
+    deployment.file.unlink()
     assert deployment.ok("backend", "migrate").startswith("Migrated: ")
     assert deployment.ok("backend", "migrate") == "Nothing to do: the schema is this version's.\n"
 
@@ -186,8 +187,21 @@ def test_migrate_seals_accounts_that_never_were_once_it_has_secrets(deployment: 
     assert "Sealed" not in deployment.ok("backend", "migrate")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["account list", "account add bert bert@example.com --stdin", "key list bert", "backend check", "backend backup x", "serve"],
+)
+def test_a_file_that_is_missing_is_an_error_and_not_an_empty_store(deployment: Deployment, words: str) -> None:
+    deployment.file.unlink()
+    said = deployment.refused(*words.split(), stdin="correct horse battery\n")
+    assert f"There is no file {deployment.file}. If there was one, see that its disk is mounted" in said
+    assert "keystead backend migrate" in said
+    assert not deployment.file.exists()
+
+
 def test_a_backend_of_version_0_1_is_migrated_and_sealed_with_the_secret_that_it_had(deployment: Deployment) -> None:
     written = (Path(__file__).parents[1] / "backends" / "store_0_1.sql").read_text()
+    deployment.file.unlink()
     with closing(sqlite3.connect(deployment.file)) as db:
         db.executescript(written)
     deployment.environ["KEYSTEAD_SECRET_KEYS"] = "a secret of the store that version 0.1 left behind"

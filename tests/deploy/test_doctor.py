@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from backends import open_backend, sqlite_file
+from backends import migrate, open_backend, sqlite_file
 from backends.contract.samples import account, key
 from backends.records import Account, Notification
 from tests import mongo_server
@@ -55,6 +55,7 @@ class Deployment:
             "KEYSTEAD_MAIL": self.mailbox.url,
             "KEYSTEAD_MAIL_FROM": "keystead@example.com",
         }
+        asyncio.run(migrate(self.environ["KEYSTEAD_BACKEND"]))
         self.add(account("alice", keys=(key(rp_id="account.example.invalid"),)))
 
     @property
@@ -133,9 +134,11 @@ def test_doctor_leaves_the_deployment_as_it_was(deployment: Deployment) -> None:
     assert sorted(path.name for path in deployment.folder.iterdir()) == before
 
 
-def test_a_file_that_is_not_there_yet_is_not_made(deployment: Deployment) -> None:
+def test_a_file_that_is_missing_is_named_and_not_made(deployment: Deployment) -> None:
     deployment.file.unlink()
-    assert deployment.examined().returncode == 0
+    fault = deployment.fault()
+    assert (fault["check"], fault["text"]) == ("backend", f"There is no file {deployment.file}.")
+    assert "mount its disk, or mend KEYSTEAD_BACKEND" in fault["todo"]
     assert not deployment.file.exists(), "made by doctor, it might belong to the wrong user"
 
 

@@ -421,8 +421,10 @@ def keystead(folder: Path, port: int, url: str) -> Iterator[int]:
         "KEYSTEAD_TRUSTED_PROXIES": "127.0.0.1",
         "PORT": str(port),
     }
-    command = [sys.executable, "-m", "webapp", "serve", "--host", "127.0.0.1"]
+    keystead = [sys.executable, "-m", "webapp"]
+    subprocess.run([*keystead, "backend", "migrate"], env=environ, check=True, capture_output=True)
     with (folder / "log").open("w") as log:
+        command = [*keystead, "serve", "--host", "127.0.0.1"]
         server = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         assert live_site.wait_for(port, server), (folder / "log").read_text()

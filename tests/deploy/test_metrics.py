@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from backends import open_backend
+from backends import migrate, open_backend
 from backends.contract.samples import MINUTE, NOW, account, all_of
 from backends.protocol import Backend, Unavailable
 from backends.records import Attempts
@@ -203,6 +203,7 @@ async def test_timing_a_query_costs_microseconds(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_timed_backend_answers_as_the_backend_does(tmp_path: Path) -> None:
+    await migrate(f"file://{tmp_path}/keystead.db")
     backend = await open_backend(f"file://{tmp_path}/keystead.db")
     timed = Counted().timed(backend)
     await timed.add(account())

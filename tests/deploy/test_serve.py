@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from backends import open_backend
+from backends import migrate, open_backend
 from backends.contract.samples import account, key
 from tests.browser import live_site
 from webapp.testing.mailbox import free_port
@@ -28,6 +28,7 @@ STOPS_IN = 10
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
+    asyncio.run(migrate((tmp_path / "keystead.db").as_uri()))
     plain = {name: text for name, text in os.environ.items() if not name.startswith("KEYSTEAD_")}
     return plain | {
         "KEYSTEAD_PUBLIC_URL": "https://account.example.com",

@@ -99,6 +99,7 @@ async def start(tmp_path: Path, mail_server: Post) -> AsyncIterator[Start]:
 
         async def started(mailer: Mailer | None = None, wrap: Callable[[Backend], Any] = lambda backend: backend) -> Process:
             given, metrics = settings(mail=mail_server.url), Counting()
+            await FileBackend.migrate(f"file://{tmp_path}/keystead.db")
             backend = await FileBackend.open(f"file://{tmp_path}/keystead.db")
             stack.push_async_callback(backend.close)
             sending = Sender(given, wrap(backend), mailer or open_mailer(given), metrics)

@@ -14,7 +14,7 @@ import anyio
 import httpx2
 import pytest
 
-from backends import open_backend
+from backends import migrate, open_backend
 from webapp import clock
 from webapp.accounts import commits, identities, passwords
 from webapp.accounts.context import Context
@@ -174,6 +174,7 @@ def _await(url: str, process: "subprocess.Popen[bytes]") -> None:
 async def _seed(environment: dict[str, str]) -> None:
     """An account, stored before the server starts."""
     settings = Settings.from_environ(environment)
+    await migrate(settings.backend)
     backend = await open_backend(settings.backend)
     account = identities.new("zoe", "zoe@example.com", await passwords.hash(PASSWORD), clock.now())
     await commits.add(Context(settings, backend, Metrics()), account)

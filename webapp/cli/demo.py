@@ -18,7 +18,7 @@ from types import FrameType
 import click
 import uvicorn
 
-from backends import open_backend
+from backends import migrate, open_backend
 from backends.protocol import UsernameTaken
 from webapp import clock, logs
 from webapp.accounts import commits, identities, passwords
@@ -145,6 +145,7 @@ class _Server(uvicorn.Server):
 
 async def _let_in(settings: Settings, password: str) -> None:
     """An account that this password opens, also where the folder was kept from another time."""
+    await migrate(settings.backend)
     backend = await open_backend(settings.backend)
     ctx, hash = Context(settings, backend, Metrics()), await passwords.hash(password)
     try:

@@ -25,12 +25,12 @@ _NO_LETTER = "Nobody has waited for one for an hour."
 
 async def accounts(ctx: Context) -> list[Finding]:
     """How many there are, and what is to be done about some of them."""
-    return await asked(ctx, lambda backends: _read(backends[0]), _NOBODY)
+    return await asked(ctx, lambda backends: _read(backends[0]))
 
 
 async def letters(ctx: Context) -> list[Finding]:
     """Whether the mail server takes what accounts are owed."""
-    return await asked(ctx, lambda backends: _owed(backends[0]), _NO_LETTER)
+    return await asked(ctx, lambda backends: _owed(backends[0]))
 
 
 async def _read(backend: Backend) -> list[Finding]:

@@ -33,7 +33,7 @@ MINUTE = timedelta(minutes=1)
 async def backend(ctx: Context) -> list[Finding]:
     """Whether it opens, answers, writes, reads, and gives one answer to those who ask at the same time."""
     if (file := _file(ctx)) and not file.exists():
-        return [_not_made_yet(file)]
+        return [_not_there(file)]
     try:
         return await _opened(ctx, _promises)
     except IncompatibleStore as refused:
@@ -52,7 +52,7 @@ async def keys(ctx: Context) -> list[Finding]:
             return [wrong(f"{what}.", todo)]
         return [ok(f"They are bound to {' and '.join(domains)}." if domains else "None is bound yet.")]
 
-    return await asked(ctx, look, "None is bound yet.")
+    return await asked(ctx, look)
 
 
 async def clock(ctx: Context) -> list[Finding]:
@@ -94,10 +94,8 @@ async def files(ctx: Context) -> list[Finding]:
     ]
 
 
-async def asked(ctx: Context, look: Callable[[list[Backend]], Awaitable[list[Finding]]], nothing: str = "") -> list[Finding]:
-    """What is found at the backend; `nothing`, if its file is not made yet. That it does not answer is another check's to say."""
-    if (file := _file(ctx)) and not file.exists():
-        return [ok(nothing)]
+async def asked(ctx: Context, look: Callable[[list[Backend]], Awaitable[list[Finding]]]) -> list[Finding]:
+    """What is found at the backend. That it does not answer is another check's to say."""
     try:
         return await _opened(ctx, look)
     except (IncompatibleStore, Unavailable):
@@ -187,13 +185,16 @@ def _file(ctx: Context) -> Path | None:
     return Path(unquote(parts.path)).absolute() if parts.scheme == "file" else None
 
 
-def _not_made_yet(file: Path) -> Finding:
+def _not_there(file: Path) -> Finding:
     if not file.parent.is_dir():
         return wrong(
             f"There is no folder {file.parent} to keep the file in.",
             f"Make it, for the user that runs Keystead: install -d -m 700 {file.parent}",
         )
-    return ok(f"{file} is not there yet: `keystead backend migrate` makes it.")
+    return wrong(
+        f"There is no file {file}.",
+        "If there was one, mount its disk, or mend KEYSTEAD_BACKEND. Else `keystead backend migrate` makes it.",
+    )
 
 
 def _todo(ctx: Context) -> str:

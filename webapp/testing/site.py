@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from anyio.from_thread import BlockingPortal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from backends import migrate
 from backends.protocol import Backend
 from backends.records import Account
 from webapp import clock
@@ -134,6 +135,8 @@ def running(folder: Path, **changes: Any) -> Iterator[Site]:
         "mail_from": "keystead@example.com",
     }
     settings = Settings(**given | changes)
+    with start_blocking_portal() as portal:  # the caller may have an event loop in this thread
+        portal.call(migrate, settings.backend)
     app = create_app(settings)
     with TestClient(app, base_url=settings.origin) as host:
         site = Site(settings, app, mailbox, folder, _host=host)
