@@ -116,7 +116,8 @@ class ChainLink(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's record and all that belongs to it; `version` counts its commits.
 
-    `listed` puts it into the preview by name; `groups` are sorted; a frozen account cannot log on. `opened_at` is since when it
+    `listed` puts it into the preview by name; `groups` are sorted; `key_due_at` is from when on it needs a key, where one is
+    required; a frozen account cannot log on. `opened_at` is since when it
     opens without its suspended keys, because a wait was over. `head` is the newest event, `checkpoint` the newest of those that
     were deleted because they were old; `seal` is the MAC over both and over the account's security state. `devices_at` is since
     when device cookies count; `notified_at` is when a notification of a kind was last owed, for kinds that are bounded.
@@ -130,6 +131,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     password_at: datetime
     listed: bool = False
     groups: tuple[str, ...] = ()
+    key_due_at: datetime | None = None
     frozen_at: datetime | None = None
     devices_at: datetime | None = None
     opening: Opening | None = None

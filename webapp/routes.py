@@ -16,7 +16,7 @@ from webapp.accounts.commits import Uncertain
 from webapp.accounts.decision import AccountGone
 from webapp.accounts.limits import TooOften
 from webapp.accounts.passwords import Busy
-from webapp.accounts.sessions import AlreadySignedIn, KeyOwed, NotProven, NotSignedIn
+from webapp.accounts.sessions import AlreadySignedIn, BindingOwed, KeyOwed, NotProven, NotSignedIn
 from webapp.views import (
     account,
     activity,
@@ -129,6 +129,10 @@ async def _key_owed(request: Request, _: Exception) -> Response:
     return responses.go(request, "logon.key")
 
 
+async def _binding_owed(request: Request, _: Exception) -> Response:
+    return responses.go(request, "binding.show")
+
+
 async def _already_signed_in(request: Request, _: Exception) -> Response:
     return responses.go(request, "account.show")
 
@@ -207,6 +211,7 @@ REFUSALS: dict[Any, Any] = {
     NotSignedIn: _not_signed_in,
     AccountGone: _not_signed_in,
     KeyOwed: _key_owed,
+    BindingOwed: _binding_owed,
     AlreadySignedIn: _already_signed_in,
     NotProven: _not_proven,
     BadForm: _bad_form,

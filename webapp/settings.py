@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple, TypeVar, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
 Preview = Literal["everyone", "listed"] | int
+KeyRequired = Literal["everyone"] | tuple[str, ...]
+"""Groups of accounts, or everyone."""
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
 
@@ -26,6 +28,9 @@ _WEEK, _HALF_DAY = timedelta(days=7), timedelta(hours=12)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 ADDRESS = re.compile(r"[^@\s<>(),;:\"\[\]\\]{1,64}@[^@\s<>(),;:\"\[\]\\]{1,255}")
+GROUP = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NO_GROUPS = ("everyone", "nobody")
+"""Words that stand in the place of groups."""
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 HOW_TO_MAKE_ONE = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
@@ -60,6 +65,8 @@ class Settings:
     name: str = "Keystead"
     help: Help | None = None
     preview: Preview = "everyone"
+    key_required: KeyRequired = ()
+    key_grace: timedelta = timedelta(days=14)
     phones: Literal["refused", "allowed"] = "refused"
     trusted_proxies: tuple[Network, ...] = ()
     attestation: Literal["none", "direct"] = "none"
@@ -306,6 +313,21 @@ def _preview(text: str) -> Preview:
     return int(found[1])
 
 
+def _key_required(text: str) -> KeyRequired:
+    words = tuple(word.lower() for word in re.split(r"[,\s]+", text) if word)
+    if words == ("everyone",):
+        return "everyone"
+    if words == ("nobody",):
+        return ()
+    if not words or not all(GROUP.fullmatch(word) and word not in NO_GROUPS for word in words):
+        raise ValueError("must be nobody, everyone, or groups with commas between, such as admins,staff.")
+    return words
+
+
+def _grace(text: str) -> timedelta:
+    return timedelta() if text == "none" else _duration(text)
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in words:
@@ -405,6 +427,16 @@ TABLE = (
         "KEYSTEAD_PREVIEW", _preview, "everyone", "25%",
         "Who is asked for a bound key at logon: `everyone`, `listed` (accounts listed by `keystead account preview`), "
         "or those and a stable percentage of all, such as `25%`.",
+    ),
+    Setting(
+        "KEYSTEAD_KEY_REQUIRED", _key_required, "nobody", "admins,staff",
+        "Who must bind a key: `nobody`, `everyone`, or groups of accounts (`keystead account groups`), such as `admins,staff`. "
+        "They are also asked for it at logon, whatever the preview.",
+    ),
+    Setting(
+        "KEYSTEAD_KEY_GRACE", _grace, "14d", "14d",
+        "How long an account of which a key is required may be used without, from its first use on: minutes, hours or days, or "
+        "`none`. Its pages say until when; then it gets nowhere but to the page where a key is bound.",
     ),
     Setting(
         "KEYSTEAD_PHONES", _one_of("refused", "allowed"), "refused", "allowed",

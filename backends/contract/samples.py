@@ -147,8 +147,9 @@ def filled(number: int) -> tuple[Account, list[Event]]:
     """An account with every field set somewhere and left out somewhere."""
     id = f"account-{number:05}"
     made = account(
-        id, created_at=NOW + number * MILLISECOND, listed=number % 2 == 0, groups=("admins", "staff"), frozen_at=NOW,
-        devices_at=NOW, opening=Opening(asked_at=NOW, opens_at=NOW + MINUTE), seal=b"seal", notified_at={"guesses": NOW},
+        id, created_at=NOW + number * MILLISECOND, listed=number % 2 == 0, groups=("admins", "staff"),
+        key_due_at=NOW, frozen_at=NOW, devices_at=NOW, opening=Opening(asked_at=NOW, opens_at=NOW + MINUTE),
+        seal=b"seal", notified_at={"guesses": NOW},
         keys=(
             key(f"{id} a".encode()),
             key(f"{id} b".encode(), used_at=NOW, suspended_at=NOW, transports=(), sign_count=2**32 - 1, rp_id="b.example"),

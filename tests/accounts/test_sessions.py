@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from backends.records import Account, Proof, Stage
-from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, account, act, key, logged_on, settings
+from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, SETTINGS, account, act, key, logged_on, settings
 from webapp.accounts import sessions
 from webapp.accounts.context import Claim, Device, Level
 from webapp.accounts.sessions import AlreadySignedIn, KeyOwed, NotProven, NotSignedIn
@@ -15,7 +15,7 @@ KEYED = account(keys=(key(),))
 
 
 def require(was: Account, token: str, level: Level, after: timedelta = timedelta()) -> None:
-    sessions.require(was, Claim(sessions.hash_token(token), level), NOW + after)
+    sessions.require(was, Claim(sessions.hash_token(token), level), NOW + after, SETTINGS)
 
 
 def test_a_token_names_its_account_and_only_its_hash_is_kept() -> None:

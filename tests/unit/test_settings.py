@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -246,6 +247,25 @@ def test_the_preview_is_everyone_listed_or_a_percentage(typed: str, read: str | 
 @pytest.mark.parametrize("typed", ["101%", "25", "-1%", "2.5%", "nobody", "٢٥%"])
 def test_another_preview_is_refused(typed: str) -> None:
     assert "KEYSTEAD_PREVIEW" in problems(KEYSTEAD_PREVIEW=typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [("nobody", ()), ("Everyone", "everyone"), ("staff", ("staff",)), ("Admins, staff", ("admins", "staff"))],
+)
+def test_a_key_is_required_of_nobody_everyone_or_groups(typed: str, read: object) -> None:
+    assert Settings.from_environ(GOOD | {"KEYSTEAD_KEY_REQUIRED": typed}).key_required == read
+
+
+@pytest.mark.parametrize("typed", ["everyone, staff", "nobody staff", "a/b", "staff;14d", ",", "é"])
+def test_a_key_is_not_required_of_what_is_no_group(typed: str) -> None:
+    assert "KEYSTEAD_KEY_REQUIRED" in problems(KEYSTEAD_KEY_REQUIRED=typed)
+
+
+def test_the_grace_is_a_time_or_none() -> None:
+    assert Settings.from_environ(GOOD | {"KEYSTEAD_KEY_GRACE": "30d"}).key_grace == timedelta(days=30)
+    assert Settings.from_environ(GOOD | {"KEYSTEAD_KEY_GRACE": "none"}).key_grace == timedelta()
+    assert "KEYSTEAD_KEY_GRACE" in problems(KEYSTEAD_KEY_GRACE="0d")
 
 
 def test_trusted_proxies_are_addresses_or_whole_networks() -> None:

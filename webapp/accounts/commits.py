@@ -36,13 +36,13 @@ class Uncertain(Exception):
 async def change(ctx: Context, account: Account, operation: Operation[P], *args: P.args, **kwargs: P.kwargs) -> Account:
     """The account as it is once what the operation decides is committed.
 
-    Raises what the operation refuses with, NotSignedIn, KeyOwed or NotProven if the context's session may not (any more),
-    Unavailable if nothing was changed, Uncertain if that is unknown.
+    Raises what the operation refuses with, NotSignedIn, KeyOwed, BindingOwed or NotProven if the context's session may not (any
+    more), Unavailable if nothing was changed, Uncertain if that is unknown.
     """
     for round_ in range(MAX_ROUNDS):
         act = _act(ctx)
         if ctx.claim:
-            sessions.require(account, ctx.claim, act.now)
+            sessions.require(account, ctx.claim, act.now, ctx.settings)
         decision, refused = _decide(operation, account, act, *args, **kwargs)
         if decision is None or (decision.account is account and not decision.events):
             committed: Account | None = account

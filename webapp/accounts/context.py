@@ -16,10 +16,14 @@ Level = Literal["password_only", "authenticated", "proven", "fresh"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The session that acts, by the hash of its token, and what it must have given. Looked at again by every commit."""
+    """The session that acts, by the hash of its token, and what it must have given. Looked at again by every commit.
+
+    `to_bind`: the act is part of binding a key, which is open also to who must bind one before anything else.
+    """
 
     token_hash: bytes
     level: Level
+    to_bind: bool = False
 
 
 @dataclass(frozen=True, slots=True)

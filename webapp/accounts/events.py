@@ -48,6 +48,7 @@ Kind = Literal[
     "account listed",
     "account unlisted",
     "groups changed",
+    "key required",
     "events expired",
     "sealed",
 ]
@@ -95,7 +96,7 @@ def _appended(now: Account, happened: Sequence[Happened], act: Act) -> tuple[Acc
     return replace(now, head=head), sealed
 
 
-LATER = ("groups",)
+LATER = ("groups", "key_due_at")
 """Fields of the security state that came later. One that is empty is left out, so that seals from before it are still right."""
 
 

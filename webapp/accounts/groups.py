@@ -1,6 +1,5 @@
 """Groups that accounts are in: what they mean is decided by whoever asks (a setting, an app). Nobody puts themselves into one."""
 
-import re
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -9,11 +8,9 @@ from backends.records import Account
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
 from webapp.accounts.events import Happened
+from webapp.settings import GROUP, NO_GROUPS
 
 MAX_GROUPS = 50
-RESERVED = ("everyone", "nobody")
-"""Words that stand in the place of groups, wherever a setting names some."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def normalise(names: Iterable[str]) -> tuple[str, ...]:
@@ -22,9 +19,9 @@ def normalise(names: Iterable[str]) -> tuple[str, ...]:
     if len(groups) > MAX_GROUPS:
         raise ValueError(f"an account is in at most {MAX_GROUPS} groups.")
     for group in groups:
-        if group in RESERVED:
+        if group in NO_GROUPS:
             raise ValueError(f"{group} cannot be a group: in settings it means {group}.")
-        if not _NAME.fullmatch(group):
+        if not GROUP.fullmatch(group):
             raise ValueError(
                 f"{group[:64]!r} cannot be a group: use 1 to 64 letters, digits and - . _ and begin with none of these."
             )

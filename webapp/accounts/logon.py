@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from backends.records import Account, Proof
-from webapp.accounts import ceremonies, devices, keys, opening, owed, recovery, sessions
+from webapp.accounts import ceremonies, devices, keys, opening, owed, recovery, required, sessions
 from webapp.accounts.ceremonies import Answer, Failed
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision, Refused
@@ -80,11 +80,12 @@ def _stepped_up(account: Account, act: Act, session_id: str, token: str, proof: 
 
 def _entered(account: Account, act: Act, detail: str, events: Sequence[Happened] = ()) -> Decision:
     """Everything that this account owes at logon was given; an account that was frozen is open again."""
+    account, noted = required.noted(account, act)
     opened = [Happened("unfrozen")] if account.frozen_at else []
     account = replace(account, frozen_at=None) if account.frozen_at else account
     if account.head.seq > 1 and not devices.knows(act.device, account):
         account = owed.owe(account, act, "new browser")
-    return Decision(account, [*events, Happened("logged on", detail), *opened])
+    return Decision(account, [*events, Happened("logged on", detail), *opened, *noted])
 
 
 def _told(failed: Failed, act: Act) -> Failed:

@@ -6,12 +6,16 @@ A percentage is stable: it follows from the account's id, so that nobody is aske
 import hashlib
 
 from backends.records import Account
+from webapp.accounts import required
 from webapp.settings import Settings
 
 
 def includes(settings: Settings, account: Account) -> bool:
-    """Whether this account is asked for its key at logon, once it has one. A listed account is in every preview."""
-    if settings.preview == "everyone" or account.listed:
+    """Whether this account is asked for its key at logon, once it has one.
+
+    An account that is listed is in every preview, and so is one of which a key is required.
+    """
+    if settings.preview == "everyone" or account.listed or required.of(account, settings):
         return True
     return settings.preview != "listed" and _share(account) < settings.preview
 

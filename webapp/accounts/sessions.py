@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from backends.records import Account, Proof, SecurityKey, Session, Stage
+from webapp.accounts import required
 from webapp.accounts.context import Act, Claim
 from webapp.accounts.decision import Decision
 from webapp.accounts.events import Happened
+from webapp.settings import Settings
 
 PASSWORD_ONLY_LIFETIME = timedelta(minutes=10)
 """How long the key may be owed."""
@@ -39,6 +41,10 @@ class KeyOwed(Exception):
 
 class AlreadySignedIn(Exception):
     """Something of the logon, asked for by somebody who has logged on."""
+
+
+class BindingOwed(Exception):
+    """Everything was given that is owed at logon; but a key is required, and none is bound."""
 
 
 class NotProven(Exception):
@@ -67,10 +73,10 @@ def find(account: Account, token_hash: bytes, now: datetime) -> Session | None:
     return None if account.frozen_at and found.stage == "authenticated" else found
 
 
-def require(account: Account, claim: Claim, now: datetime) -> Session:
+def require(account: Account, claim: Claim, now: datetime, settings: Settings) -> Session:
     """The session that the claim names, if it has what the claim says.
 
-    NotSignedIn, KeyOwed, AlreadySignedIn or NotProven otherwise.
+    NotSignedIn, KeyOwed, AlreadySignedIn, BindingOwed or NotProven otherwise.
     """
     session = find(account, claim.token_hash, now)
     if session is None:
@@ -81,6 +87,8 @@ def require(account: Account, claim: Claim, now: datetime) -> Session:
         return session
     if session.stage != "authenticated":
         raise KeyOwed
+    if not claim.to_bind and owes_binding(account, now, settings):
+        raise BindingOwed
     if claim.level != "authenticated" and not is_proven(
         account, session, now, FRESH if claim.level == "fresh" else PROOF_LIFETIME
     ):
@@ -112,6 +120,17 @@ def keys_in_force(account: Account) -> tuple[SecurityKey, ...]:
     Otherwise whoever reads the mailbox could have the only key suspended, and get in without it.
     """
     return live_keys(account) or (() if account.opened_at else account.keys)
+
+
+def binding_due_at(account: Account, settings: Settings) -> datetime | None:
+    """From when on a key must be bound before anything else; None where none is required, or one is in force."""
+    return None if keys_in_force(account) else required.since(account, settings)
+
+
+def owes_binding(account: Account, now: datetime, settings: Settings) -> bool:
+    """Whether a key must be bound before anything else, by now."""
+    due_at = binding_due_at(account, settings)
+    return due_at is not None and due_at <= now
 
 
 def is_shut(account: Account) -> bool:
@@ -171,8 +190,10 @@ def seen(account: Account, act: Act, session_id: str) -> Decision:
     session = get(account, session_id)
     if act.now - session.seen_at < SEEN_EVERY:
         return Decision(account)
+    account, events = required.noted(account, act)
     session = replace(session, seen_at=act.now, expires_at=_expiry(act, session.begun_at))
-    return Decision(replace(account, sessions=tuple(session if each.id == session_id else each for each in account.sessions)))
+    sessions = tuple(session if each.id == session_id else each for each in account.sessions)
+    return Decision(replace(account, sessions=sessions), events)
 
 
 def end(account: Account, act: Act, session_id: str) -> Decision:

@@ -158,10 +158,11 @@ def in_groups(names: tuple[str, ...]) -> tuple[str, ...]:
 
 async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
     from webapp import clock
-    from webapp.accounts import keys, preview, recovery
+    from webapp.accounts import keys, preview, recovery, required
 
     found = await account_named(ctx, username)
     asked, listed = preview.includes(ctx.settings, found), ", listed" if found.listed else ""
+    due_at = required.since(found, ctx.settings)
     live = [session for session in found.sessions if session.expires_at > clock.now()]
     return [
         ("Username", found.username),
@@ -170,6 +171,7 @@ async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
         ("Password set", moment(found.password_at)),
         ("In the preview", ("yes" if asked else "no") + listed),
         *([("Groups", ", ".join(found.groups))] if found.groups else []),
+        *([("Key required", f"from {moment(due_at)} on")] if due_at else []),
         ("Needs a key", "yes" if keys.asked(found, ctx.settings) else "no"),
         *([("Frozen", moment(found.frozen_at))] if found.frozen_at else []),
         *([("Opens", f"{moment(found.opening.opens_at)}, without a key")] if found.opening else []),

@@ -13,14 +13,14 @@ from webapp.accounts.ceremonies import Answer, Failed
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
 from webapp.web import cookies, guards, paths, responses, steps
-from webapp.web.guards import Authenticated, Fresh, Proven
+from webapp.web.guards import Authenticated, Fresh, Proven, ProvenToBind, ToBind
 from webapp.web.state import Request
 
 NOTICES = {"late": "For this, show once more that it is you. Nothing is lost."}
 
 
-@guards.authenticated
-async def show(request: Request, who: Authenticated) -> Response:
+@guards.to_bind
+async def show(request: Request, who: ToBind) -> Response:
     """The bind page, at the step that this session has reached; a reload loses nothing."""
     then = paths.local(request, request.query_params.get("then", ""))
     return steps.next_step(request, who, then, notice=NOTICES.get(request.query_params.get("notice", "")))
@@ -60,16 +60,16 @@ async def dialog(request: Request, who: Authenticated) -> Response:
     )
 
 
-@guards.proven
-async def begin_bind(request: Request, who: Proven) -> Response:
+@guards.proven_to_bind
+async def begin_bind(request: Request, who: ProvenToBind) -> Response:
     """The ceremony form."""
     ceremony = ceremonies.begin_bind(who.context.settings, who.account, who.session.id)
     who.context.metrics.ceremony("bind", "begun")
     return steps.bind(request, who, label=keys.normalise(request.state.form.get("name", "")), ceremony=ceremony)
 
 
-@guards.proven
-async def finish_bind(request: Request, who: Proven) -> Response:
+@guards.proven_to_bind
+async def finish_bind(request: Request, who: ProvenToBind) -> Response:
     """Bind the key that answered, or say why not."""
     form, token = request.state.form, who.new_token()
     label = keys.normalise(form.get("name", ""))

@@ -11,12 +11,12 @@ from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
 from webapp.notifications.verification import NotSent
 from webapp.web import cookies, guards, paths, responses, steps, wording
-from webapp.web.guards import Authenticated
+from webapp.web.guards import Authenticated, ToBind
 from webapp.web.state import Request
 
 
-@guards.authenticated
-async def send_code(request: Request, who: Authenticated) -> Response:
+@guards.to_bind
+async def send_code(request: Request, who: ToBind) -> Response:
     """Send a code, or the one that is still valid once more."""
     then = _then(request)
     if sessions.keys_in_force(who.account):
@@ -34,8 +34,8 @@ async def send_code(request: Request, who: Authenticated) -> Response:
     return steps.verify(request, replace(who, account=account), then, sent=sent)
 
 
-@guards.authenticated
-async def verify(request: Request, who: Authenticated) -> Response:
+@guards.to_bind
+async def verify(request: Request, who: ToBind) -> Response:
     """Proof, if these are the digits that were sent to this session."""
     then, token = _then(request), who.new_token()
     try:

@@ -2,6 +2,8 @@
 
     @guards.anyone         nobody in particular              view(request)
     @guards.password_only  password accepted, key owed       view(request, who: PasswordOnly)
+    @guards.to_bind        logged on, to bind a key           view(request, who: ToBind)
+    @guards.proven_to_bind … with a proof of ten minutes     view(request, who: ProvenToBind)
     @guards.authenticated  everything given that is owed     view(request, who: Authenticated)
     @guards.proven         … with a proof of ten minutes     view(request, who: Proven)
     @guards.fresh          … with a proof of one minute      view(request, who: Fresh)
@@ -56,8 +58,16 @@ class PasswordOnly(Somebody):
     """The password was right; the key is still owed."""
 
 
-class Authenticated(Somebody):
-    """Logged on, with everything that this account owes at logon."""
+class ToBind(Somebody):
+    """Logged on, to bind a key: perhaps one is required, and nothing else is open until it is bound."""
+
+
+class ProvenToBind(ToBind):
+    """The same, and shown within ten minutes to be the person."""
+
+
+class Authenticated(ToBind):
+    """Logged on, with everything that this account owes."""
 
 
 class Proven(Authenticated):
@@ -82,12 +92,14 @@ def anyone(view: View) -> View:
     return guarded
 
 
-def _guard(kind: type[W], level: Level) -> Callable[[Callable[[Request, W], Awaitable[Response]]], View]:
+def _guard(
+    kind: type[W], level: Level, *, to_bind: bool = False
+) -> Callable[[Callable[[Request, W], Awaitable[Response]]], View]:
     def guard(view: Callable[[Request, W], Awaitable[Response]]) -> View:
         @wraps(view)
         async def guarded(request: Request) -> Response:
             await _read_form(request)
-            return await view(request, await _somebody(request, kind, level))
+            return await view(request, await _somebody(request, kind, level, to_bind=to_bind))
 
         return guarded
 
@@ -95,6 +107,8 @@ def _guard(kind: type[W], level: Level) -> Callable[[Callable[[Request, W], Awai
 
 
 password_only = _guard(PasswordOnly, "password_only")
+to_bind = _guard(ToBind, "authenticated", to_bind=True)
+proven_to_bind = _guard(ProvenToBind, "proven", to_bind=True)
 authenticated = _guard(Authenticated, "authenticated")
 proven = _guard(Proven, "proven")
 fresh = _guard(Fresh, "fresh")
@@ -108,7 +122,7 @@ async def visitor(request: Request) -> Authenticated | None:
         return None
 
 
-def is_proven(who: Authenticated, *, now: bool = False) -> bool:
+def is_proven(who: ToBind, *, now: bool = False) -> bool:
     """Whether the session's proof is of the last ten minutes; with `now`, of the last one."""
     within = sessions.FRESH if now else sessions.PROOF_LIFETIME
     return sessions.is_proven(who.account, who.session, clock.now(), within)
@@ -119,13 +133,13 @@ async def _read_form(request: Request) -> None:
         request.state.form = await forms.read(request)
 
 
-async def _somebody(request: Request, kind: type[W], level: Level) -> W:
+async def _somebody(request: Request, kind: type[W], level: Level, *, to_bind: bool = False) -> W:
     token = cookies.token(request)
     account = await request.state.backend.account(sessions.account_of(token)) if token else None
     if token is None or account is None:
         raise NotSignedIn
-    claim = Claim(sessions.hash_token(token), level)
-    session = sessions.require(account, claim, clock.now())
+    claim = Claim(sessions.hash_token(token), level, to_bind)
+    session = sessions.require(account, claim, clock.now(), request.state.settings)
     context = client.context(request, claim)
     if session.stage == "authenticated" and clock.now() - session.seen_at >= sessions.SEEN_EVERY:
         account = await commits.change(context, account, sessions.seen, session.id)

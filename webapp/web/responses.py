@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from backends.records import SecurityKey
 from webapp import templating
-from webapp.accounts import identities
+from webapp.accounts import identities, sessions
 from webapp.accounts.keys import slug
 from webapp.web import browsers
 from webapp.web.state import Request
@@ -123,6 +123,8 @@ def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     here = getattr(request.scope.get("route"), "name", "")
     settings = request.state.settings
     common = {"name": settings.name, "help": settings.help, "here": here, "account": None, "notice": None}
+    account = context.get("account")
+    common["binding_due_at"] = sessions.binding_due_at(account, settings) if account else None
     return _environment().get_template(template).render(common | context, request=request)
 
 

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from backends.records import SecurityKey, VerificationCode
 from webapp import clock
-from webapp.accounts import codes, keys, preview, recovery, sessions
+from webapp.accounts import codes, keys, preview, recovery, required, sessions
 from webapp.accounts.ceremonies import Ceremony
 from webapp.web import guards, responses
-from webapp.web.guards import Authenticated
+from webapp.web.guards import ToBind
 from webapp.web.state import Request
 from webapp.web.wording import FAILURES
 
@@ -29,7 +29,7 @@ class Waiting:
     tries_left: int
 
 
-def next_step(request: Request, who: Authenticated, then: str = "", *, notice: str | None = None) -> Response:
+def next_step(request: Request, who: ToBind, then: str = "", *, notice: str | None = None) -> Response:
     """The panel that this session has reached; `notice` says why somebody who is not proven is here."""
     if guards.is_proven(who, now=bool(then)):
         return responses.go_to(request, then) if then else bind(request, who)
@@ -38,7 +38,7 @@ def next_step(request: Request, who: Authenticated, then: str = "", *, notice: s
 
 def verify(
     request: Request,
-    who: Authenticated,
+    who: ToBind,
     then: str,
     *,
     error: str | None = None,
@@ -54,7 +54,7 @@ def verify(
 
 def prove(
     request: Request,
-    who: Authenticated,
+    who: ToBind,
     then: str,
     *,
     ceremony: Ceremony | None = None,
@@ -68,7 +68,7 @@ def prove(
 
 def bind(
     request: Request,
-    who: Authenticated,
+    who: ToBind,
     *,
     label: str = "",
     ceremony: Ceremony | None = None,
@@ -82,7 +82,7 @@ def bind(
 
 def unbind(
     request: Request,
-    who: Authenticated,
+    who: ToBind,
     key: SecurityKey,
     *,
     ceremony: Ceremony | None = None,
@@ -112,12 +112,15 @@ def gone(request: Request) -> Response:
     return responses.refusal(request, 404, "That key is not bound", "It may have been unbound in another tab.", link=link)
 
 
-def context(request: Request, who: Authenticated) -> dict[str, Any]:
+def context(request: Request, who: ToBind) -> dict[str, Any]:
     """What every page about keys shows."""
+    settings = request.state.settings
     return {
         "account": who.account,
+        "key_required": required.of(who.account, settings),
+        "owes_binding": sessions.owes_binding(who.account, clock.now(), settings),
         "keys": responses.keys(who.account.keys),
-        "in_preview": preview.includes(request.state.settings, who.account),
+        "in_preview": preview.includes(settings, who.account),
         "device": responses.device(request),
         "codes_left": recovery.left(who.account),
     }
@@ -135,7 +138,7 @@ def waiting(code: VerificationCode | None) -> Waiting | None:
     )
 
 
-def _keys(who: Authenticated) -> bool:
+def _keys(who: ToBind) -> bool:
     return bool(sessions.keys_in_force(who.account))
 
 
@@ -144,6 +147,6 @@ def _words(failure: str | None) -> Any:
 
 
 def _panel(
-    request: Request, who: Authenticated, step: str, status: int, *, headers: dict[str, str] | None = None, **more: Any
+    request: Request, who: ToBind, step: str, status: int, *, headers: dict[str, str] | None = None, **more: Any
 ) -> Response:
     return responses.panel(request, "bind.html", f"_{step}.html", status, headers, step=step, **more, **context(request, who))

@@ -108,6 +108,7 @@ EVENTS = {
     "account listed": "The account was listed for the preview",
     "account unlisted": "The account was taken off the list of the preview",
     "groups changed": "The groups of the account were changed",
+    "key required": "A security key is required of the account",
     "events expired": "Older events were deleted",
     "sealed": "The records were sealed",
 }
