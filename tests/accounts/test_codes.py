@@ -92,8 +92,9 @@ def test_a_right_code_is_used_up() -> None:
 def test_a_code_lives_for_ten_minutes() -> None:
     was, digits = prepared()
     assert codes.consume(was, act(10 * MINUTE - SECOND), "s", "bind", digits)
-    with pytest.raises(Wrong, match="none waiting"):
+    with pytest.raises(Wrong, match="expired") as caught:
         codes.consume(was, act(10 * MINUTE), "s", "bind", digits)
+    assert caught.value.trace is None
 
 
 @pytest.mark.parametrize(
@@ -135,13 +136,23 @@ def test_another_mail_leaves_a_minute_later_with_the_same_code() -> None:
     assert again.codes[-1].expires_at == was.codes[-1].expires_at
 
 
-def test_a_code_without_tries_is_replaced() -> None:
+def test_a_code_without_tries_is_replaced_at_once() -> None:
     was, _ = prepared()
     spent = replace(was, codes=(replace(was.codes[0], tries_left=0),))
-    now, _ = prepared(spent, after=60)
+    now, _ = prepared(spent)
     assert len(now.codes) == 1
     assert now.codes[0].tries_left == codes.MAX_TRIES
     assert now.codes[0].digest != was.codes[0].digest
+
+
+def test_a_code_that_has_expired_is_replaced_and_only_its_session_is_told() -> None:
+    was, _ = prepared()
+    late = act(10 * MINUTE).now
+    assert codes.expired(was, "s", "bind", late) is was.codes[0]
+    assert codes.expired(was, "t", "bind", late) is codes.expired(was, "s", "email", late) is None
+    assert codes.again_in(was, "bind", late) == 0
+    now, _ = prepared(was, after=600)
+    assert codes.expired(now, "s", "bind", late) is None
 
 
 def test_the_code_of_another_session_is_replaced_but_not_within_a_minute() -> None:

@@ -398,7 +398,7 @@ async def test_what_expired_is_left_out(stored: Stored, ctx: Context, monkeypatc
     was, here, _ = logged_on(was)
     was = codes.prepare(was, act(), here.id, "bind", was.email).account
     was = await stored(links.consume(was, NOW, links.Link("id", was.id, "", NOW + MINUTE)))
-    monkeypatch.setattr(clock, "source", lambda: NOW + HOUR)
+    monkeypatch.setattr(clock, "source", lambda: NOW + 2 * HOUR)
     now = await commits.change(ctx, was, note, "x")
     assert (now.sessions, now.codes, now.nonces) == ((here,), (), ())
     assert now == await now_of(ctx)

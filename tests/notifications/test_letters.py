@@ -2,19 +2,23 @@
 
 import re
 from html import escape, unescape
-from typing import Any, get_args
+from typing import Any, cast, get_args
 from urllib.parse import parse_qs
 
 import pytest
 
+from backends.protocol import Backend
 from backends.records import Account, Notification
 from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, SETTINGS, account, act, settings
 from tests.notifications.conftest import Time
-from webapp.accounts import identities, links, owed
+from webapp.accounts import codes, identities, links, owed
+from webapp.accounts.context import Context
 from webapp.accounts.links import Link, Purpose
+from webapp.metrics import Metrics
 from webapp.notifications import letters
 from webapp.notifications.mail import Letter, MailFailed
-from webapp.settings import Help
+from webapp.routes import ROUTES
+from webapp.settings import Help, Settings
 
 WITH_A_LINK = ("reset", "known browser")
 NEWS = [kind for kind in get_args(owed.Kind) if kind not in WITH_A_LINK]
@@ -158,13 +162,34 @@ def test_links_lead_to_the_public_address_only() -> None:
 # the others
 
 
+def code_letter(purpose: codes.Purpose = "email", *, settings: Settings = SETTINGS, **of: str) -> Letter:
+    ctx = Context(settings, cast(Backend, None), Metrics(), **of)  # type: ignore[arg-type]  # an address, a browser
+    code = codes.new("alices-id", "s", purpose, "new@example.org", NOW, "a secret")
+    return letters.code(ctx, account(), code, "012345")
+
+
 def test_a_code_stands_alone_on_its_line_and_in_the_subject() -> None:
-    found = letters.code(SETTINGS, account(), "new@example.org", "012345")
+    found = code_letter()
     assert found.to == "new@example.org"
     assert "012345" in found.subject
     assert re.search(r"(?m)^\s*012345\s*$", found.text)
     assert "012345" in found.html
     assert "10 minutes" in found.text
+
+
+def test_a_code_says_when_and_where_it_was_asked_for_and_opens_the_page_to_type_it_into() -> None:
+    given = settings(public_url="https://example.com/keys")
+    found = code_letter("bind", settings=given, browser="Firefox 156 on Linux", address="192.0.2.1")
+    for fact in ("24 November 2026, 03:00 UTC", "Firefox 156 on Linux", "192.0.2.1"):
+        assert fact in found.text
+        assert fact in found.html
+    assert set(re.findall(r"https?://[^\s\"<]+", found.text + found.html)) == {"https://example.com/keys/account/security/u2f"}
+
+
+def test_the_link_in_a_code_mail_proves_nothing_and_leads_to_a_page_that_there_is() -> None:
+    assert set(letters.CODE_PAGES) == set(get_args(codes.Purpose))
+    assert set(letters.CODE_PAGES.values()) <= {path for method, path, _ in ROUTES if method == "GET"}
+    assert "?" not in "".join(letters.CODE_PAGES.values())
 
 
 def test_a_kind_of_another_version_is_not_sent_in_words_of_ours() -> None:
@@ -178,7 +203,7 @@ def test_a_kind_of_another_version_is_not_sent_in_words_of_ours() -> None:
 def test_a_letter_that_says_to_tell_somebody_says_where(help: Help) -> None:
     given = settings(help=help)
     for found in (
-        letters.code(given, account(), "new@example.org", "012345"),
+        code_letter(settings=given),
         letters.compose(given, account(), notification("reset")),
     ):
         assert f"whoever runs Keystead ({help.href.removeprefix('mailto:')})" in found.text
@@ -186,4 +211,4 @@ def test_a_letter_that_says_to_tell_somebody_says_where(help: Help) -> None:
 
 
 def test_without_a_place_to_ask_a_letter_names_none() -> None:
-    assert "tell whoever runs Keystead." in letters.code(SETTINGS, account(), "new@example.org", "012345").text
+    assert "tell whoever runs Keystead." in code_letter().text

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.views.mails import mails, subjects, token_in
-from tests.views.people import bound, is_in, twin
+from tests.views.people import bound, is_in, touch, twin
 from tests.views.unchanged import nothing_changes
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site
@@ -67,6 +67,33 @@ def test_the_code_that_was_sent_may_be_typed_for_as_long_as_the_proof_lasts(
     code = ask(keystead, visitor)
     keystead_clock.move(timedelta(minutes=9))
     visitor.follow(visitor.submit("/email/verify", code=code))
+    assert keystead.read().email == ELSEWHERE
+
+
+def test_a_code_that_has_expired_says_so_and_another_goes_to_the_same_address(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock
+) -> None:
+    visitor = bound(keystead, stub_key)
+    ask(keystead, visitor)
+    keystead_clock.move(timedelta(minutes=10))
+    touch(visitor, stub_key, "/account/email")
+    assert "This code has expired" in visitor.get("/account/email").text
+    assert "Send a new code" in visitor.page.text
+    visitor.follow(visitor.submit("/account/email"))
+    visitor.follow(visitor.submit("/email/verify", code=keystead.mailbox.code(ELSEWHERE)))
+    assert keystead.read().email == ELSEWHERE
+
+
+def test_after_five_wrong_tries_another_code_is_sent_at_once(keystead: Site, stub_key: StubKey) -> None:
+    visitor = bound(keystead, stub_key)
+    code = ask(keystead, visitor)
+    wrong = {"code": str((int(code) + 1) % 10**6).zfill(6)}
+    answers = [visitor.post("/account/email/verify", wrong) for _ in range(5)]
+    assert "no tries left" in answers[-1].text
+    visitor.get("/account/email")
+    assert not visitor.page.form("/email/verify")
+    visitor.follow(visitor.submit("/account/email"))
+    visitor.follow(visitor.submit("/email/verify", code=keystead.mailbox.code(ELSEWHERE)))
     assert keystead.read().email == ELSEWHERE
 
 

@@ -25,10 +25,12 @@ MAX_TRIES = 5
 MAX_TEXT = 64
 LIFETIME = timedelta(minutes=10)
 RESEND_AFTER = timedelta(seconds=60)
+KEPT = timedelta(hours=1)
+"""How long an expired code is remembered, so that whoever types it late is told why it is not taken."""
 
 
 class Wrong(Refused):
-    """What was typed is no proof. `kind`: malformed, none waiting, no tries left, wrong."""
+    """What was typed is no proof. `kind`: malformed, none waiting, expired, no tries left, wrong."""
 
     def __init__(self, kind: str, tries_left: int = 0, *, trace: Decision | None = None) -> None:
         super().__init__(kind, trace=trace)
@@ -38,17 +40,33 @@ class Wrong(Refused):
 class TooSoon(Refused):
     """A code was sent less than a minute ago; another may be in `seconds`."""
 
-    def __init__(self, wait: timedelta) -> None:
+    def __init__(self, seconds: int) -> None:
         super().__init__("too soon")
-        self.seconds = max(1, ceil(wait.total_seconds()))
+        self.seconds = seconds
 
 
 def waiting(
     account: Account, session_id: str, purpose: Purpose, now: datetime, email: str | None = None
 ) -> VerificationCode | None:
     """The code that waits to be typed, if it was sent to this session, and to this address where one is given."""
-    code = next((each for each in account.codes if each.purpose == purpose and each.expires_at > now), None)
-    return code if code and code.session_id == session_id and email in (None, code.email) else None
+    code = _sent(account, session_id, purpose, email)
+    return code if code and code.expires_at > now else None
+
+
+def expired(
+    account: Account, session_id: str, purpose: Purpose, now: datetime, email: str | None = None
+) -> VerificationCode | None:
+    """The code that was sent to this session, if nobody typed it in time."""
+    code = _sent(account, session_id, purpose, email)
+    return code if code and code.expires_at <= now else None
+
+
+def again_in(account: Account, purpose: Purpose, now: datetime) -> int:
+    """In how many seconds a mail may leave again: a minute after the last, at once where that code can no longer be typed."""
+    last = next((each for each in account.codes if each.purpose == purpose), None)
+    if last is None or not last.tries_left or last.expires_at <= now:
+        return 0
+    return max(0, ceil((last.sent_at + RESEND_AFTER - now).total_seconds()))
 
 
 def digits(account_id: str, code: VerificationCode, keys: Sequence[str]) -> str | None:
@@ -69,7 +87,7 @@ def consume(
         raise Wrong("malformed")
     code = waiting(account, session_id, purpose, act.now, email)
     if code is None:
-        raise Wrong("none waiting")
+        raise Wrong("expired" if expired(account, session_id, purpose, act.now, email) else "none waiting")
     if not code.tries_left:
         raise Wrong("no tries left")
     if not matches(account.id, code, plain, act.settings.secret_keys):
@@ -110,9 +128,8 @@ def new(account_id: str, session_id: str, purpose: Purpose, email: str, now: dat
 
 def prepare(account: Account, act: Act, session_id: str, purpose: Purpose, email: str) -> Decision:
     """A code is about to be sent: the one that can still be typed, or a new one. TooSoon within a minute of the last."""
-    last = next((each for each in account.codes if each.purpose == purpose and each.expires_at > act.now), None)
-    if last and act.now - last.sent_at < RESEND_AFTER:
-        raise TooSoon(last.sent_at + RESEND_AFTER - act.now)
+    if seconds := again_in(account, purpose, act.now):
+        raise TooSoon(seconds)
     keys = act.settings.secret_keys
     again = waiting(account, session_id, purpose, act.now, email)
     if again and again.tries_left and digits(account.id, again, keys):
@@ -128,6 +145,11 @@ def not_sent(account: Account, act: Act, purpose: str, digest: bytes) -> Decisio
     if code.made_at == code.sent_at and code.tries_left == MAX_TRIES:
         return Decision(replace(account, codes=tuple(each for each in account.codes if each is not code)))
     return Decision(_with(account, replace(code, sent_at=code.sent_at - RESEND_AFTER)))
+
+
+def _sent(account: Account, session_id: str, purpose: Purpose, email: str | None) -> VerificationCode | None:
+    found = next((each for each in account.codes if each.purpose == purpose and each.session_id == session_id), None)
+    return found if found and email in (None, found.email) else None
 
 
 def _with(account: Account, code: VerificationCode) -> Account:

@@ -6,9 +6,10 @@ No letter says to ignore it. News carries a link for whoever did not expect it: 
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from backends.records import Account, Notification
+from backends.records import Account, Notification, VerificationCode
 from webapp import clock, templating
 from webapp.accounts import codes, links, recovery
+from webapp.accounts.context import Context
 from webapp.notifications.mail import Letter, MailFailed
 from webapp.settings import Settings
 
@@ -74,6 +75,10 @@ _NEWS: dict[str, _News] = {
 }
 
 
+CODE_PAGES = {"bind": "/account/security/u2f", "email": "/account/email"}
+"""Where a code is typed, by its purpose."""
+
+
 def compose(settings: Settings, account: Account, notification: Notification) -> Letter:
     """The letter that this notification is, as of now. MailFailed for a kind that only another version has words for."""
     if notification.kind == "reset":
@@ -85,19 +90,27 @@ def compose(settings: Settings, account: Account, notification: Notification) ->
     return _news(settings, account, notification)
 
 
-def code(settings: Settings, account: Account, email: str, digits: str) -> Letter:
-    """The digits, for whoever waits for them at a page."""
-    minutes = int(codes.LIFETIME.total_seconds() // 60)
-    return _letter(settings, account, email, "code", f"{digits} is your verification code", code=digits, minutes=minutes)
+def code(ctx: Context, account: Account, code: VerificationCode, digits: str) -> Letter:
+    """The digits, for whoever waits for them at a page. Its link opens that page, and proves nothing."""
+    subject, minutes = f"{digits} is your verification code", int(codes.LIFETIME.total_seconds() // 60)
+    page = ctx.settings.public_url + CODE_PAGES[code.purpose]
+    facts = _event(code.sent_at, ctx.browser, ctx.address)
+    return _letter(ctx.settings, account, code.email, "code", subject, code=digits, minutes=minutes, page=page, facts=facts)
 
 
 def _news(settings: Settings, account: Account, notification: Notification) -> Letter:
     news, since = _NEWS[notification.kind], str(round(notification.at.timestamp() * 1000))
     not_me = links.make(settings, "not me", account.id, since, clock.now())
     facts = [(name, _shown(field, notification.facts[field])) for name, field in news.facts if field in notification.facts]
-    place = [(name, text) for name, text in (("Browser", notification.browser), ("Address", notification.address)) if text]
-    shown = [("When", templating.when(notification.at)), *facts, *place]
+    when, *place = _event(notification.at, notification.browser, notification.address)
+    shown = [when, *facts, *place]
     return _letter(settings, account, notification.to, "news", news.subject, words=news.words, facts=shown, not_me=not_me)
+
+
+def _event(at: datetime, browser: str, address: str) -> list[tuple[str, str]]:
+    """When and from where something happened, as far as that is known."""
+    place = (("Browser", browser), ("Address", address))
+    return [("When", templating.when(at)), *((name, text) for name, text in place if text)]
 
 
 def _shown(field: str, text: str) -> str:

@@ -47,7 +47,7 @@ async def _send(
     code = next(code for code in account.codes if code.purpose == purpose)
     digits = codes.digits(account.id, code, ctx.settings.secret_keys) or ""
     try:
-        await mailer.send(letters.code(ctx.settings, account, email, digits))
+        await mailer.send(letters.code(ctx, account, code, digits))
     except MailFailed as failed:
         logs.write(log, logging.ERROR, "code not mailed", account=account.id, reason=failed)
         raise NotSent("mail failed", await _given_back(ctx, account, code)) from None

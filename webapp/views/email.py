@@ -1,12 +1,10 @@
 """Change the e-mail address: a code to the new one, a notice to the old one. Sending the code wants a touch of its own."""
 
 from dataclasses import replace
-from typing import Any
 
 from starlette.responses import Response
 
-from webapp import clock
-from webapp.accounts import codes, identities
+from webapp.accounts import identities
 from webapp.accounts.codes import Wrong
 from webapp.notifications.verification import NotSent
 from webapp.web import cookies, guards, responses, steps, wording
@@ -32,7 +30,7 @@ async def send_code(request: Request, who: Fresh) -> Response:
         await request.state.sender.send_code(who.context, who.account, who.session.id, "email", email)
     except NotSent as not_sent:
         status, error = wording.not_sent(not_sent.kind, not_sent.seconds)
-        return _page(request, who, error=error, typed=email, status=status)
+        return _page(request, who, error=error, typed=email, wait=not_sent.seconds, status=status)
     return responses.go(request, "email.show")
 
 
@@ -51,7 +49,8 @@ async def verify(request: Request, who: Proven) -> Response:
     return responses.go(request, "account.security", {"notice": "email"})
 
 
-def _page(request: Request, who: Proven, *, error: str | None = None, typed: str = "", status: int = 200) -> Response:
-    code = codes.waiting(who.account, who.session.id, "email", clock.now())
-    shown: dict[str, Any] = {"code": steps.waiting(code), "to": code.email if code else "", "typed": typed, "error": error}
-    return responses.page(request, "email.html", status, account=who.account, **shown)
+def _page(
+    request: Request, who: Proven, *, error: str | None = None, typed: str = "", wait: int = 0, status: int = 200
+) -> Response:
+    code = steps.code_step(who, "email", None, error=error, wait=wait)
+    return responses.page(request, "email.html", status, account=who.account, code=code, typed=typed)

@@ -24,10 +24,9 @@ async def send_code(request: Request, who: ToBind) -> Response:
     try:
         account, again = await request.state.sender.send_code(who.context, who.account, who.session.id, "bind", who.account.email)
     except NotSent as not_sent:
-        headers = {"retry-after": str(not_sent.seconds)} if not_sent.seconds else None
         who = replace(who, account=not_sent.account)
         status, error = wording.not_sent(not_sent.kind, not_sent.seconds)
-        return steps.verify(request, who, then, error=error, status=status, headers=headers)
+        return steps.verify(request, who, then, error=error, wait=not_sent.seconds, status=status)
     if not responses.by_htmx(request):
         return _back(request, then)
     sent = "The same code was sent again." if again else "A code is on its way to you."

@@ -10,23 +10,27 @@ from typing import Any
 
 from starlette.responses import Response
 
-from backends.records import SecurityKey, VerificationCode
+from backends.records import SecurityKey
 from webapp import clock
 from webapp.accounts import codes, keys, preview, recovery, required, sessions
 from webapp.accounts.ceremonies import Ceremony
+from webapp.accounts.codes import Purpose
 from webapp.web import guards, responses
 from webapp.web.guards import ToBind
 from webapp.web.state import Request
-from webapp.web.wording import FAILURES
+from webapp.web.wording import EXPIRED, FAILURES, NO_TRIES
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A code that was sent and may still be typed; durations in whole seconds."""
+class CodeStep:
+    """Where a code is typed: `to` which address it went, empty before; in how many seconds it expires, 0 where none can be typed
+    (any more), and in how many another mail may leave; what is wrong.
+    """
 
-    resend_in: int
+    to: str
     expires_in: int
-    tries_left: int
+    again_in: int
+    error: str | None
 
 
 def next_step(request: Request, who: ToBind, then: str = "", *, notice: str | None = None) -> Response:
@@ -44,12 +48,27 @@ def verify(
     error: str | None = None,
     sent: str | None = None,
     notice: str | None = None,
+    wait: int = 0,
     status: int = 200,
-    headers: dict[str, str] | None = None,
 ) -> Response:
-    """Send a code, or type the one that was sent."""
-    code = waiting(codes.waiting(who.account, who.session.id, "bind", clock.now(), who.account.email))
-    return _panel(request, who, "verify", status, headers=headers, then=then, code=code, error=error, sent=sent, notice=notice)
+    """Send a code, or type the one that was sent. `wait`: seconds until another may be asked for, where that is longer."""
+    code = code_step(who, "bind", who.account.email, error=error, wait=wait)
+    headers = {"retry-after": str(wait)} if wait else None
+    return _panel(request, who, "verify", status, headers=headers, then=then, code=code, sent=sent, notice=notice)
+
+
+def code_step(who: ToBind, purpose: Purpose, email: str | None, *, error: str | None, wait: int = 0) -> CodeStep:
+    """What a page shows on which a code is typed. Who came too late, or guessed too often, is told so without having to try."""
+    account, now = who.account, clock.now()
+    code = codes.waiting(account, who.session.id, purpose, now, email)
+    late = codes.expired(account, who.session.id, purpose, now, email)
+    over = EXPIRED if late else NO_TRIES if code and not code.tries_left else None
+    return CodeStep(
+        to=getattr(code or late, "email", ""),
+        expires_in=ceil((code.expires_at - now).total_seconds()) if code and code.tries_left else 0,
+        again_in=max(wait, codes.again_in(account, purpose, now)),
+        error=error or over,
+    )
 
 
 def prove(
@@ -124,18 +143,6 @@ def context(request: Request, who: ToBind) -> dict[str, Any]:
         "device": responses.device(request),
         "codes_left": recovery.left(who.account),
     }
-
-
-def waiting(code: VerificationCode | None) -> Waiting | None:
-    """The code as a page shows it."""
-    if code is None:
-        return None
-    now = clock.now()
-    return Waiting(
-        resend_in=max(0, ceil((code.sent_at + codes.RESEND_AFTER - now).total_seconds())),
-        expires_in=ceil((code.expires_at - now).total_seconds()),
-        tries_left=code.tries_left,
-    )
 
 
 def _keys(who: ToBind) -> bool:

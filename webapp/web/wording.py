@@ -120,15 +120,20 @@ def event(kind: str) -> str:
     return EVENTS.get(kind, kind)
 
 
+EXPIRED = f"This code has expired: a code is valid for {codes.LIFETIME.seconds // 60} minutes. Have a new one sent."
+NO_TRIES = "This code was typed wrongly too often, and has no tries left. Have a new one sent."
+
+
 def wrong_code(wrong: codes.Wrong) -> str:
     """Why what was typed is not the code."""
     tries = "try" if wrong.tries_left == 1 else "tries"
-    left = f"{wrong.tries_left} {tries} left." if wrong.tries_left else "and there are no tries left. Ask for a new one."
+    left = f". {wrong.tries_left} {tries} left." if wrong.tries_left else ", and there are no tries left. Have a new one sent."
     return {
         "malformed": f"The code has {codes.DIGITS} digits. Look for it in the mail.",
-        "none waiting": "There is no code to compare with, or it is too old. Ask for a new one.",
-        "no tries left": "This code has no tries left. Ask for a new one.",
-        "wrong": f"That is not the code{'. ' if wrong.tries_left else ', '}{left}",
+        "none waiting": "No code waits here: it was used already, or asked for in another browser since. Have a new one sent.",
+        "expired": EXPIRED,
+        "no tries left": NO_TRIES,
+        "wrong": f"That is not the code{left}",
     }[wrong.kind]
 
 
