@@ -75,6 +75,31 @@
     if (button) setTimeout(function () { button.focus(); }, 50); // it lost the focus while it was disabled
   });
 
+  /* Passwords: looked at while they are typed, and hidden while they are sent, or the browser would remember them as ordinary text. */
+  function peek(button, on) {
+    document.getElementById(button.getAttribute("data-peek")).type = on ? "text" : "password";
+  }
+  function pressed(button) { return button.getAttribute("aria-pressed") === "true"; }
+  function peeks(on) {
+    each(document, "[data-peek]", function (button) { peek(button, on && pressed(button)); });
+  }
+  document.addEventListener("submit", function () { peeks(false); }, true);
+  document.addEventListener("htmx:finally:request", function (event) { if (!event.detail.ctx.keepIndicators) peeks(true); });
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest && event.target.closest("[data-peek]");
+    if (!button) return;
+    button.setAttribute("aria-pressed", String(!pressed(button)));
+    peek(button, pressed(button));
+  });
+  /* The field that is refused gets the focus; what was typed stays in all of them. */
+  function refuse(words) {
+    var wrong = document.getElementById(words.getAttribute("data-focus"));
+    each(wrong.form, "[aria-invalid]", function (field) { field.removeAttribute("aria-invalid"); });
+    wrong.setAttribute("aria-invalid", "true");
+    wrong.setAttribute("aria-describedby", words.id + "-said " + wrong.id + "-hint");
+    setTimeout(function () { wrong.focus(); }, 0);
+  }
+
   /* A list that should be kept: copied, put into a file, or printed. */
   function lines(id) {
     return Array.prototype.map.call(document.getElementById(id).children, function (item) { return item.textContent.trim(); }).join("\n") + "\n";
@@ -219,6 +244,7 @@
     if (!root.querySelectorAll) return;
     clocks(root.parentNode || root);
     times(root.parentNode || root);
+    if (root.hasAttribute && root.hasAttribute("data-focus")) refuse(root);
     if (root !== document.body) announce(root.parentNode || root, "[role=status]");
     var room = document.getElementById("dialogs");
     if (!room) return;

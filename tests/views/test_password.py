@@ -1,8 +1,10 @@
 """Changing a password: by whoever knows the old one, and everybody else is logged off."""
 
+import re
+
 import pytest
 
-from tests.views.mails import subjects
+from tests.views.mails import subjects, token_in
 from tests.views.people import NEW, bound, is_in, proven
 from tests.views.unchanged import nothing_changes
 from webapp.testing.site import Site
@@ -65,3 +67,34 @@ def test_a_password_that_cannot_be_one_changes_nothing(keystead: Site, new: str)
     visitor = proven(keystead)
     with nothing_changes(keystead):
         assert visitor.post("/account/password", {"old": keystead.password, "new": new}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [("wrong", NEW, "old"), ("", "qwertyuiop123", "new")],
+    ids=["the old one is wrong", "the new one is weak"],
+)
+def test_where_htmx_asks_only_the_words_come_and_the_fields_stay_as_they_are(
+    keystead: Site, old: str, new: str, field: str
+) -> None:
+    visitor = proven(keystead)
+    answer = visitor.post("/account/password", {"old": old or keystead.password, "new": new}, htmx=True)
+    assert answer.status_code == 422
+    assert answer.text.lstrip().startswith(f'<div id="weak" data-focus="{field}">')
+    assert "<input" not in answer.text
+
+
+@pytest.mark.parametrize("htmx", [False, True], ids=["plain", "htmx"])
+def test_a_password_is_never_sent_back(keystead: Site, htmx: bool) -> None:
+    visitor, stranger = proven(keystead), keystead.visitor()
+    stranger.post("/logon/forgotten", {"username": "zoe"})
+    token, weak = token_in(keystead, "/logon/reset"), "qwertyuiop123"
+    for answer in (
+        visitor.post("/account/password", {"old": keystead.password, "new": weak}, htmx=htmx),
+        visitor.post("/account/password", {"old": weak, "new": NEW}, htmx=htmx),
+        stranger.post("/logon/reset", {"token": token, "new": weak}, htmx=htmx),
+        stranger.post("/logon", {"username": "zoe", "password": weak}, htmx=htmx),
+    ):
+        assert answer.status_code in (401, 422)
+        assert not {weak, NEW, keystead.password} & set(re.split(r"[\"'<>]", answer.text))
+        assert answer.headers["cache-control"] == "no-store"

@@ -7,6 +7,7 @@ the page says when it was sent.
 """
 
 from functools import partial
+from typing import Any
 
 from starlette.responses import Response
 
@@ -117,7 +118,8 @@ async def _known(request: Request, token: str) -> tuple[Link | None, Account | N
 
 
 def _reset(request: Request, token: str, *, error: str | None = None, status: int = 200) -> Response:
-    return responses.page(request, "reset.html", status, token=token, error=error, shortest=passwords.MIN_LENGTH)
+    shown: dict[str, Any] = {"token": token, "error": error, "field": "new", "shortest": passwords.MIN_LENGTH}
+    return responses.panel(request, "reset.html", "_weak.html", status, **shown)
 
 
 def _over(request: Request) -> Response:

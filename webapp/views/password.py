@@ -1,5 +1,7 @@
 """Change a password. Every other session is ended; the key is asked for as ever."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from webapp.accounts import identities, limits, passwords
@@ -21,7 +23,7 @@ async def submit_change(request: Request, who: Proven) -> Response:
     form, ctx, old_hash = request.state.form, who.context, who.account.password_hash
     await limits.count(ctx, limits.PASSWORD_CHANGE, who.account.id)
     if not await passwords.verify(old_hash, form.get("old", ""), known=True):
-        return _page(request, who, error="The old password is wrong.", status=422)
+        return _page(request, who, error="The old password is wrong.", field="old", status=422)
     await limits.forget(ctx, limits.PASSWORD_CHANGE, who.account.id)
     new, token = form.get("new", ""), who.new_token()
     if weakness := passwords.weakness(new, identities.names(who.account, ctx.settings)):
@@ -35,5 +37,7 @@ async def submit_change(request: Request, who: Proven) -> Response:
     return responses.go(request, "account.security", {"notice": "password"})
 
 
-def _page(request: Request, who: Proven, *, error: str | None = None, status: int = 200) -> Response:
-    return responses.page(request, "password.html", status, account=who.account, error=error, shortest=passwords.MIN_LENGTH)
+def _page(request: Request, who: Proven, *, error: str | None = None, field: str = "new", status: int = 200) -> Response:
+    """The whole page forgets what was typed: a password is never sent back."""
+    shown: dict[str, Any] = {"error": error, "field": field, "shortest": passwords.MIN_LENGTH}
+    return responses.panel(request, "password.html", "_weak.html", status, account=who.account, **shown)
