@@ -19,7 +19,7 @@ from webapp.metrics import Metrics
 from webapp.notifications.mail import open_mailer
 from webapp.notifications.sender import Sender
 from webapp.settings import Settings
-from webapp.views import health
+from webapp.views import brand, health
 from webapp.web import cookies, headers, middleware
 from webapp.web.readiness import Readiness
 
@@ -34,10 +34,12 @@ def create_app(settings: Settings) -> Starlette:
     counted = metrics.open_metrics(settings)
     watched = [Route("/metrics", health.counted, name="metrics")] if settings.metrics else []
     files = StaticFiles(directory=templating.STATIC)
+    made = [Route(f"/static/{file}", brand.made, name=f"brand.{file}", middleware=routes.SMALLER) for file in settings.made]
     app = Starlette(
         routes=[
             *(routes.route(*row) for row in routes.ROUTES),
             *watched,
+            *made,
             Mount("/static", files, name="static", middleware=routes.SMALLER),
         ],
         middleware=[

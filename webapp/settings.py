@@ -16,6 +16,8 @@ from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, TypeVar, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
+from webapp import branding
+
 Preview = Literal["everyone", "listed"] | int
 KeyRequired = Literal["everyone"] | tuple[str, ...]
 """Groups of accounts, or everyone."""
@@ -64,6 +66,10 @@ class Settings:
     moved_from: tuple[str, ...] = ()
     name: str = "Keystead"
     help: Help | None = None
+    terms: str = ""
+    privacy: str = ""
+    logo: branding.Made | None = None
+    accent: str = ""
     preview: Preview = "everyone"
     key_required: KeyRequired = ()
     key_grace: timedelta = timedelta(days=14)
@@ -122,6 +128,12 @@ class Settings:
     def https(self) -> bool:
         """Whether people reach us over TLS."""
         return self.public_url.startswith("https:")
+
+    @cached_property
+    def made(self) -> dict[str, branding.Made]:
+        """What is served beside the files that we ship, by its name among them."""
+        style = {"brand.css": branding.style(self.accent)} if self.accent else {}
+        return style | ({"logo": self.logo} if self.logo else {})
 
     @property
     def local(self) -> bool:
@@ -304,6 +316,13 @@ def _help(text: str) -> Help:
     return Help(text, text.removeprefix("https://"))
 
 
+def _page(text: str) -> str:
+    """The address of a page, or nothing; never anything that a browser would run."""
+    if text and (_split(text).scheme not in _DEFAULT_PORTS or not _split(text).hostname or not text.isprintable()):
+        raise ValueError("must be the address of a page, such as https://www.example.com/privacy.")
+    return text
+
+
 def _preview(text: str) -> Preview:
     if text in ("everyone", "listed"):
         return cast(Literal["everyone", "listed"], text)
@@ -372,6 +391,10 @@ def _maybe(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda text: parse(text) if text else None
 
 
+def _maybe_text(parse: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: parse(text) if text else ""
+
+
 def _wait(text: str) -> timedelta:
     """At least a day, so that the owner reads the mail; `72h` is what it is written as."""
     wait = _duration(text)
@@ -422,6 +445,23 @@ TABLE = (
         "KEYSTEAD_HELP", _maybe(_help), "", "https://help.example.com/keys",
         "Where people find whoever runs the site: a page, or an e-mail address. It stands on pages and in letters, wherever they "
         "are told to ask. Without it they are told to ask, and not where.",
+    ),
+    Setting(
+        "KEYSTEAD_TERMS", _page, "", "https://www.example.com/terms",
+        "The page with your terms. It is linked at the foot of each page and letter.",
+    ),
+    Setting(
+        "KEYSTEAD_PRIVACY", _page, "", "https://www.example.com/privacy",
+        "The page that says what becomes of people's data. It is linked at the foot of each page and letter.",
+    ),
+    Setting(
+        "KEYSTEAD_LOGO", _maybe(branding.logo), "", "static/favicon.svg",
+        "The file of your logo, an SVG or PNG of at most 64 kB, best square. It stands before the name, and in browsers' tabs.",
+    ),
+    Setting(
+        "KEYSTEAD_ACCENT", _maybe_text(branding.accent), "", "#1f5fae",
+        "Your colour, for buttons, links and letters, such as `#1f5fae`. One that is too pale to be read is refused; for dark "
+        "pages it is made lighter.",
     ),
     Setting(
         "KEYSTEAD_PREVIEW", _preview, "everyone", "25%",

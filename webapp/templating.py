@@ -1,12 +1,15 @@
 """Jinja as we use it, for pages and for letters: strict about missing values, always escaping. Never trusts markup."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from webapp.branding import Made
 
 _here = Path(__file__).parent
 _rooms = _here if (_here / "templates").is_dir() else _here.parent
@@ -37,6 +40,11 @@ def digest(file: str) -> str:
     """Part of a file's address, so that a browser may keep it for a year and still gets the next version at once."""
     path = STATIC / file
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
+
+
+def version(file: str, made: Mapping[str, Made]) -> str:
+    """The same of a file that we ship, or of what this deployment has made to be served beside them."""
+    return made[file].version if file in made else digest(file)
 
 
 def when(moment: datetime) -> str:

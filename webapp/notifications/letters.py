@@ -13,6 +13,9 @@ from webapp.accounts.context import Context
 from webapp.notifications.mail import Letter, MailFailed
 from webapp.settings import Settings
 
+BRASS = "#b8892e"
+"""Of the line below the name, where the deployer has no colour of their own."""
+
 
 class _News(NamedTuple):
     """What a letter of news says: its subject, its words, and the facts that it shows by name."""
@@ -137,8 +140,11 @@ def _known_browser(settings: Settings, account: Account, notification: Notificat
 
 def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:
     context |= {"name": settings.name, "username": account.username, "site": settings.public_url, "subject": subject}
+    links = [(words, href) for words, href in (("Terms", settings.terms), ("Privacy", settings.privacy)) if href]
     text = templating.render(f"mail/{template}.txt", helper=_helper(settings), **context)
-    html = templating.render(f"mail/{template}.html", help=settings.help, **context)
+    text += "".join(f"\n{words}: {href}" for words, href in links)
+    accent = settings.accent or BRASS
+    html = templating.render(f"mail/{template}.html", help=settings.help, accent=accent, links=links, **context)
     return Letter(to=to, subject=f"{settings.name}: {subject}", text=text, html=html)
 
 

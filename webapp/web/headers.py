@@ -36,7 +36,7 @@ class Headers:
     """ASGI middleware that adds them. Pages are never kept; files, whose address has their digest, for a year."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app, self.prefix = app, settings.prefix
+        self.app, self.prefix, self.made = app, settings.prefix, settings.made
         self.always = [(name.encode(), value.encode()) for name, value in secure(settings).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,15 +50,14 @@ class Headers:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] += [*self.always, (b"cache-control", _keep(file, version, message["status"]))]
+                message["headers"] += [*self.always, (b"cache-control", self._keep(file, version, message["status"]))]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
 
-
-def _keep(file: str, version: str, status: int) -> bytes:
-    """For a year only the answer that is what its address says: a wrong version, or none, may be another tomorrow."""
-    if not file:
-        return b"no-store"
-    found = status in (200, 304) and version and version == templating.digest(file)
-    return b"public, max-age=31536000, immutable" if found else b"no-cache"
+    def _keep(self, file: str, version: str, status: int) -> bytes:
+        """For a year only the answer that is what its address says: a wrong version, or none, may be another tomorrow."""
+        if not file:
+            return b"no-store"
+        found = status in (200, 304) and version and version == templating.version(file, self.made)
+        return b"public, max-age=31536000, immutable" if found else b"no-cache"

@@ -122,7 +122,7 @@ def _environment() -> Environment:
 def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     here = getattr(request.scope.get("route"), "name", "")
     settings = request.state.settings
-    common = {"name": settings.name, "help": settings.help, "here": here, "account": None, "notice": None}
+    common = {"name": settings.name, "help": settings.help, "site": settings, "here": here, "account": None, "notice": None}
     account = context.get("account")
     common["binding_due_at"] = sessions.binding_due_at(account, settings) if account else None
     return _environment().get_template(template).render(common | context, request=request)
@@ -141,4 +141,5 @@ def _url(context: Context, route: str, **params: str) -> str:
 
 @pass_context
 def _static(context: Context, file: str) -> str:
-    return f"{context['request'].state.settings.prefix}/static/{file}?{templating.digest(file)}"
+    settings = context["request"].state.settings
+    return f"{settings.prefix}/static/{file}?{templating.version(file, settings.made)}"
