@@ -1,3 +1,3 @@
 """Keystead: an Account Center where a bound U2F security key is needed to log on."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from webapp import clock
+from webapp.cli import backups
 from webapp.cli.running import AT_THE_COMMAND
 
 if TYPE_CHECKING:
@@ -148,10 +150,27 @@ def copy(source: str, target: str) -> None:
 
 
 @backend.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option(
+    "--into",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    help="Instead of FILE: a folder, in which the file is named by date and time.",
+)
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="With --into: how many of those stay; older ones are deleted afterwards."
+)
 @address
-def backup(file: Path, url: str) -> None:
+def backup(file: Path | None, folder: Path | None, keep: int | None, url: str) -> None:
     """Write all records into a new FILE of JSON lines. It holds password hashes: keep it safe."""
+    if (file is None) == (folder is None) or (keep and not folder):
+        raise click.UsageError("name either a FILE, or a folder by --into, with or without --keep.")
+    _backup(url, file or backups.named(folder or Path(), clock.now()))
+    if folder and keep and (expired := backups.expire(folder, keep)):
+        click.echo(f"Deleted: {len(expired)} older {'backup' if len(expired) == 1 else 'backups'}.")
+
+
+def _backup(url: str, file: Path) -> None:
     from backends import transfer
 
     async def work(opened: "Backend") -> "Checksum":
