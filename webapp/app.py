@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -13,8 +13,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from backends import open_backend
-from backends.protocol import Unavailable
+from backends.protocol import Backend, Unavailable
 from webapp import clock, metrics, routes, templating
+from webapp.accounts import rotation
 from webapp.metrics import Metrics
 from webapp.notifications.mail import open_mailer
 from webapp.notifications.sender import Sender
@@ -25,6 +26,7 @@ from webapp.web.readiness import Readiness
 
 PURGE_EVERY = 600
 """Seconds between two purges of what is expired; expiry itself never waits for them."""
+RETRY_EVERY = 60
 
 log = logging.getLogger("keystead")
 
@@ -67,7 +69,7 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
     sender = Sender(settings, backend, open_mailer(settings), counted)
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_purge, backend.purge)
+            tasks.start_soon(_tend, backend, settings.secret_keys[0])
             tasks.start_soon(sender.run)
             yield {
                 "settings": settings,
@@ -78,14 +80,19 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
             }
             await sender.close()
             tasks.cancel_scope.cancel()
+        with suppress(Unavailable):
+            await rotation.mark(backend, settings.secret_keys[0])
     finally:
         await backend.close()
 
 
-async def _purge(purge: Callable[[Any], Awaitable[int]]) -> None:
+async def _tend(backend: Backend, key: str) -> None:
+    """What is done now and then: mark which secret signs, and purge what is expired."""
     while True:
-        await anyio.sleep(PURGE_EVERY)
         try:
-            await purge(clock.now())
+            await rotation.mark(backend, key)
+            await anyio.sleep(PURGE_EVERY)
+            await backend.purge(clock.now())
         except Unavailable as unavailable:
             log.warning("not purged: %s", unavailable)
+            await anyio.sleep(RETRY_EVERY)

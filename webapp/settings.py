@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 PREFIX = "KEYSTEAD_"
 SHORTEST_SECRET = 32
+_WIDEST = {4: 8, 6: 7}
+"""The shortest prefix of a network that one platform has to itself: 10.0.0.0/8, fc00::/7."""
 _WEEK, _HALF_DAY = timedelta(days=7), timedelta(hours=12)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
@@ -64,6 +66,7 @@ class Settings:
     mail: str = field(repr=False)
     mail_from: str
     moved_from: tuple[str, ...] = ()
+    retired_keys: tuple[str, ...] = field(default=(), repr=False)
     name: str = "Keystead"
     help: Help | None = None
     terms: str = ""
@@ -82,6 +85,8 @@ class Settings:
     session_idle: timedelta = _HALF_DAY
     wait: timedelta | None = None
     events_kept: timedelta | None = None
+    web_concurrency: int = 1
+    listen: str = ""
     port: int = 8000
 
     @classmethod
@@ -96,6 +101,11 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         return cls(**values)  # type: ignore[arg-type]  # TABLE has one parser for each field; a test compares the two
+
+    @cached_property
+    def sealing_keys(self) -> tuple[str, ...]:
+        """Every secret that an event or an account may be sealed with; the first seals."""
+        return (*self.secret_keys, *self.retired_keys)
 
     @cached_property
     def origin(self) -> str:
@@ -156,12 +166,18 @@ class Setting(NamedTuple):
 
 
 def _text(setting: Setting, environ: Mapping[str, str]) -> str:
-    text = environ.get(setting.variable, "").strip()
+    text = unquoted(environ.get(setting.variable, ""))
     if text:
         return text
     if setting.default is not None:
         return setting.default
     raise ValueError(f"is not set.{_mistyped(setting.variable, environ)} {setting.meaning} For example: {setting.example}")
+
+
+def unquoted(text: str) -> str:
+    """As a shell reads it. `docker --env-file` and others leave the quotes of a file standing."""
+    text = text.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def _mistyped(variable: str, environ: Mapping[str, str]) -> str:
@@ -246,8 +262,17 @@ def _split(text: str) -> SplitResult:
     return parts
 
 
+def split_secrets(text: str) -> tuple[str, ...]:
+    """The secrets of a variable, however good they are."""
+    return tuple(key.strip() for key in unquoted(text).split(",") if key.strip())
+
+
+def _retired_keys(text: str) -> tuple[str, ...]:
+    return _secret_keys(text) if text else ()
+
+
 def _secret_keys(text: str) -> tuple[str, ...]:
-    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    keys = split_secrets(text)
     if not keys:
         raise ValueError(f"holds no secret. {HOW_TO_MAKE_ONE}")
     for number, key in enumerate(keys, 1):
@@ -370,9 +395,15 @@ def _trusted_proxies(text: str) -> tuple[Network, ...]:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text)
+        found = ip_network(text)
     except ValueError:
         pass
+    else:
+        if found.prefixlen < _WIDEST[found.version]:
+            raise ValueError(
+                f"must not trust {text}: whoever is in there can pretend to come from anywhere. Name the proxy's own."
+            )
+        return found
     try:
         meant = ip_network(text, strict=False)
     except ValueError:
@@ -403,6 +434,23 @@ def _wait(text: str) -> timedelta:
     return wait
 
 
+def _web_concurrency(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) < 1:
+        raise ValueError("must be a number of processes, such as 2: one for each core is usual.")
+    return int(text)
+
+
+def _listen(text: str) -> str:
+    """An address of this machine, or `localhost`; empty where the deployer leaves it to us."""
+    host = text.removeprefix("[").removesuffix("]")
+    if not text or host == "localhost":
+        return host
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ValueError("must be one address, such as 127.0.0.1, 0.0.0.0 (all) or ::; the port stands in PORT.") from None
+
+
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise ValueError("must be a number from 1 to 65535.")
@@ -417,8 +465,8 @@ TABLE = (
     ),
     Setting(
         "KEYSTEAD_SECRET_KEYS", _secret_keys, None, "one secret, or several with commas between",
-        f"Secrets of at least {SHORTEST_SECRET} characters. The first signs, all verify: to change them, put a new one in front, "
-        "and take the old one away a day later. `keystead secret` makes one.",
+        f"Secrets of at least {SHORTEST_SECRET} characters. The first signs, all verify. `keystead secret` makes one. "
+        "To change it: [Changing the secret](#changing-the-secret).",
     ),
     Setting(
         "KEYSTEAD_BACKEND", _backend, None, "file:///var/lib/keystead/keystead.db",
@@ -436,6 +484,10 @@ TABLE = (
         "KEYSTEAD_MOVED_FROM", _domains, "", "old.example.com",
         "Domains of earlier public URLs. Keys that are bound to them are left in place, though no browser can use them here: "
         "read [docs/moving-domain.md](docs/moving-domain.md) first.",
+    ),
+    Setting(
+        "KEYSTEAD_RETIRED_KEYS", _retired_keys, "", "one secret, or several with commas between",
+        "Secrets that were in `KEYSTEAD_SECRET_KEYS`. They open nothing any more, and only verify what was sealed with them.",
     ),
     Setting(
         "KEYSTEAD_NAME", _name, "Keystead", "Example",
@@ -515,6 +567,15 @@ TABLE = (
     Setting(
         "KEYSTEAD_EVENTS_KEPT", _maybe(_duration), "", "365d",
         "How long events are kept, where `keystead events expire` is run: days, such as `365d`. All of them by default.",
+    ),
+    Setting(
+        "WEB_CONCURRENCY", _web_concurrency, "1", "2",
+        "How many processes serve.",
+    ),
+    Setting(
+        "KEYSTEAD_LISTEN", _listen, "", "0.0.0.0",  # noqa: S104  (an example)
+        "The address to listen on. Without it 127.0.0.1, for a proxy on this machine; or all addresses where `PORT` is set, as "
+        "platforms do.",
     ),
     Setting(
         "PORT", _port, "8000", "8000",

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from backends.records import Account
 from tests.cli import deployment as deployments
 from tests.cli.deployment import KEYSTEAD, PLAIN, Deployment
+from webapp import signing
 from webapp.accounts import identities
 
 SECRETS = (
@@ -147,10 +148,22 @@ def test_check_says_that_seals_were_not_checked_without_secrets_and_which_secret
 ) -> None:
     assert "Seals were not checked" in deployment.ok("backend", "check", KEYSTEAD_SECRET_KEYS="")
     other = "another secret of thirty-two characters or more"
-    said = deployment.refused("backend", "check", KEYSTEAD_SECRET_KEYS=other)
-    assert "was sealed with a secret that is no longer set" in said
-    both = f"{other},{deployment.environ['KEYSTEAD_SECRET_KEYS']}"
-    assert deployment.ok("backend", "check", KEYSTEAD_SECRET_KEYS=both) == "All is well.\n"
+    ours = deployment.environ["KEYSTEAD_SECRET_KEYS"]
+    done = deployment.run("backend", "check", KEYSTEAD_SECRET_KEYS=other)
+    assert (done.returncode, "behind our back, and nobody can see it" in done.stderr) == (3, True)
+    assert done.stdout == f"Seals were made with a secret that is no longer set (its id is {signing.key_id(ours).hex()}).\n"
+    assert deployment.ok("backend", "check", KEYSTEAD_SECRET_KEYS=f"{other},{ours}") == "All is well.\n"
+    assert deployment.ok("backend", "check", KEYSTEAD_SECRET_KEYS=other, KEYSTEAD_RETIRED_KEYS=ours) == "All is well.\n"
+
+
+def test_check_tells_tampering_also_where_a_secret_is_missing(deployment: Deployment, anna: Account) -> None:
+    url = changed(deployment, "changed.db", "DELETE FROM events")
+    done = deployment.run(
+        "backend", "check", "--url", url, KEYSTEAD_SECRET_KEYS="another secret of thirty-two characters or more"
+    )
+    assert done.returncode == 1
+    assert "Seals were made with a secret that is no longer set" in done.stdout
+    assert "ends with event 0" in done.stdout
 
 
 def test_check_against_heads_finds_an_account_that_was_put_back_in_time(deployment: Deployment, anna: Account) -> None:

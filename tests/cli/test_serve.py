@@ -1,11 +1,18 @@
 """`keystead serve` is started and stopped; what a platform may expect of it is in tests/deploy/test_serve.py."""
 
+import json
+import os
 import signal
+import socket
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.cli.deployment import Deployment, running, status
+from tests.cli.deployment import KEYSTEAD, Deployment, running, status
+from webapp.cli import listening
+from webapp.settings import Settings
 from webapp.testing.mailbox import free_port
 
 
@@ -26,3 +33,79 @@ def test_serve_answers_on_port_and_ends_when_told(deployment: Deployment, worker
 def test_an_outbox_that_cannot_be_made_is_said_before_anything_starts(deployment: Deployment) -> None:
     (deployment.folder / "taken").touch()
     assert "cannot be made" in deployment.refused("serve", KEYSTEAD_MAIL=f"outbox://{deployment.folder}/taken/box")
+
+
+# where it listens
+
+
+def lines(deployment: Deployment, *words: str, **environ: str) -> list[str]:
+    """What it logs until it answers; without the port that tests give it unless it is named."""
+    values = {name: text for name, text in (deployment.environ | environ).items() if text}
+    port = int(values.get("PORT", "8000"))
+    with running("serve", *words, environ=values) as server:
+        assert status(port, "/healthz") == 200
+        server.send_signal(signal.SIGTERM)
+        said, _ = server.communicate(timeout=10)
+    return said.splitlines()
+
+
+def test_without_a_platform_it_listens_on_this_machine_only_and_says_so_first(deployment: Deployment) -> None:
+    place = listening.place(Settings.from_environ(deployment.environ), deployment.environ, None)
+    assert (place.host, place.port) == ("127.0.0.1", 8000)
+    assert place.why == "this machine only, where a proxy passes requests on (KEYSTEAD_LISTEN names another)"
+
+
+def test_a_platform_sets_port_and_is_listened_to_on_every_address(deployment: Deployment) -> None:
+    port = str(free_port())
+    first, *_ = lines(deployment, PORT=port)
+    assert f"listens on 0.0.0.0:{port}: every address of this machine, because PORT is set, as platforms do" in first
+
+
+def test_the_deployer_says_where_and_the_first_line_says_that(deployment: Deployment) -> None:
+    port = str(free_port())
+    first, *_ = lines(deployment, PORT=port, KEYSTEAD_LISTEN="127.0.0.1")
+    assert f"listens on 127.0.0.1:{port}: KEYSTEAD_LISTEN says so processes=1" in first
+    told = json.loads(lines(deployment, "--host", "127.0.0.1", PORT=port, KEYSTEAD_LISTEN="::1", KEYSTEAD_LOGS="json")[0])
+    assert told["what"] == f"listens on 127.0.0.1:{port}: --host says so"
+
+
+def test_for_a_look_it_stays_on_this_machine(deployment: Deployment) -> None:
+    url = {"KEYSTEAD_PUBLIC_URL": "http://localhost:8000", "PORT": "8000"}
+    assert listening.place(Settings.from_environ(deployment.environ | url), url, None).host == "127.0.0.1"
+
+
+def test_a_port_that_is_taken_is_said_in_plain_words(deployment: Deployment) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = deployment.refused("serve", "--host", "127.0.0.1", PORT=str(port))
+    assert said == (
+        f"Port {port} is taken: another program listens there (`ss -ltnp 'sport = :{port}'` says which). "
+        "Stop it, or set PORT to another.\n"
+    )
+
+
+def test_an_address_that_this_machine_does_not_have(deployment: Deployment) -> None:
+    said = deployment.refused("serve", KEYSTEAD_LISTEN="192.0.2.1")
+    assert "This machine has no address 192.0.2.1: let --host or KEYSTEAD_LISTEN name one" in said
+
+
+def test_a_host_that_nobody_knows(deployment: Deployment) -> None:
+    assert "Nothing is known of an address no.such.invalid" in deployment.refused("serve", "--host", "no.such.invalid")
+
+
+def test_a_port_that_only_root_may_have(deployment: Deployment) -> None:
+    unprivileged = ("setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service") if os.getuid() == 0 else ()
+    first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if int(first.read_text()) <= 80:
+        pytest.skip("EVERYBODY MAY HAVE PORT 80 HERE")
+    done = subprocess.run(
+        [*unprivileged, *KEYSTEAD, "serve"], env=deployment.environ | {"PORT": "80"}, capture_output=True, text=True, timeout=30,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "This user may not listen on port 80. Set PORT to one from 1024 on" in done.stderr
+
+
+def test_a_number_of_processes_that_is_none(deployment: Deployment) -> None:
+    said = deployment.refused("serve", WEB_CONCURRENCY="auto")
+    assert "WEB_CONCURRENCY\n      must be a number of processes, such as 2" in said

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from tests import mongo_server
 from tests.browser import live_site
 from tests.browser.live_site import Site
 from webapp import clock
+from webapp.accounts import rotation
 from webapp.accounts.owed import GIVEN_UP
+from webapp.testing.clock import Clock
 from webapp.testing.mailbox import SmtpMailbox, free_port, text_of
 
 DOCTOR = [sys.executable, "-m", "webapp", "doctor"]
@@ -113,7 +115,8 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, mailbox: SmtpMa
     assert "Nothing is wrong.\n" in done.stdout
     checks = [line.split()[:2] for line in done.stdout.splitlines() if line and not line.startswith(" ")]
     expected = [
-        "settings", "secrets", "address", "help", "backend", "files", "disk", "clock", "keys", "accounts", "letters", "mail",
+        "settings", "secrets", "address", "help", "backend", "files", "disk", "clock", "keys", "rotation", "accounts",
+        "letters", "mail",
         "server",
     ]  # fmt: skip
     assert checks == [*(["ok", name] for name in expected), ["Nothing", "is"]]
@@ -433,3 +436,52 @@ def test_no_tls_where_the_address_says_https(site: Site) -> None:
 def test_the_doctor_alone_is_told_how_a_request_arrives(site: Site) -> None:
     for header in ({}, {"keystead-doctor": "x"}, {"keystead-doctor": ""}):
         assert httpx2.get(f"{site.url}/healthz", headers=header).text == "ok\n"
+
+
+# secrets that were replaced
+
+
+def signed(deployment: Deployment, key: str, days_ago: float) -> None:
+    """A server whose first secret this was ran until then."""
+
+    async def mark() -> None:
+        backend = await open_backend(deployment.environ["KEYSTEAD_BACKEND"])
+        await rotation.mark(backend, key)
+        await backend.close()
+
+    with Clock() as time:
+        time.move(-timedelta(days=days_ago))
+        asyncio.run(mark())
+
+
+def said(deployment: Deployment, check: str, **changes: str) -> list[str]:
+    return [finding["text"] for finding in deployment.findings(**changes) if finding["check"] == check]
+
+
+def at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def test_which_secrets_are_still_needed_and_until_when(deployment: Deployment) -> None:
+    new, unknown = "Rk7tQ2wXz9LmB4vNc6YpHs8JdF3gUe5a", "Wq8eRt5yUi2oPa7sDf4gHj6kLz9xCv3b"
+    signed(deployment, SECRET, 3)
+    ended, until = clock.now() - timedelta(days=3), clock.now() + timedelta(days=4, minutes=10)
+    assert said(deployment, "rotation") == ["None was replaced."]
+    assert said(deployment, "rotation", KEYSTEAD_SECRET_KEYS=f"{new},{SECRET},{unknown}") == [
+        f"Secret 2 of 3 signed until {at(ended)}. Sessions and mailed links carry it until {at(until)}: leave it in its place.",
+        "Secret 3 of 3 is not known to have signed here. Leave it in its place for 7 days after it was replaced.",
+    ]
+    [text] = said(deployment, "rotation", KEYSTEAD_SECRET_KEYS=f"{new},{SECRET}", KEYSTEAD_SESSION_LIFETIME="30d")
+    assert f"until {at(until + timedelta(days=23))}" in text
+    signed(deployment, SECRET, 8)
+    [text] = said(deployment, "rotation", KEYSTEAD_SECRET_KEYS=f"{new},{SECRET}")
+    assert text.endswith("UTC: move it to KEYSTEAD_RETIRED_KEYS.")
+    [text] = said(deployment, "rotation", KEYSTEAD_SECRET_KEYS=new, KEYSTEAD_RETIRED_KEYS=SECRET)
+    assert "Leave it in its place for as long as you keep them." in text
+    [text] = said(deployment, "rotation", KEYSTEAD_SECRET_KEYS=new, KEYSTEAD_RETIRED_KEYS=SECRET, KEYSTEAD_EVENTS_KEPT="365d")
+    assert f"They are kept until {clock.now() + timedelta(days=357):%Y-%m-%d}" in text
+
+
+def test_a_secret_that_stands_twice(deployment: Deployment) -> None:
+    fault = deployment.fault(KEYSTEAD_RETIRED_KEYS=SECRET)
+    assert (fault["check"], "stands twice" in fault["text"]) == ("rotation", True)

@@ -317,3 +317,39 @@ def test_help_is_a_page_or_an_e_mail_address(typed: str, href: str, text: str) -
 )  # fmt: skip
 def test_help_is_nothing_that_a_browser_would_run_and_nothing_that_nobody_could_follow(typed: str) -> None:
     assert problems(KEYSTEAD_HELP=typed).keys() == {"KEYSTEAD_HELP"}
+
+
+def test_quotes_that_a_file_of_variables_left_standing_are_taken_away() -> None:
+    settings = Settings.from_environ(GOOD | {"KEYSTEAD_SECRET_KEYS": f'"{SECRET}"', "KEYSTEAD_NAME": "'Example'", "PORT": '"80"'})
+    assert (settings.secret_keys, settings.name, settings.port) == ((SECRET,), "Example", 80)
+    named = '"Example" <keystead@example.com>'
+    assert Settings.from_environ(GOOD | {"KEYSTEAD_MAIL_FROM": named}).mail_from == named
+    assert "is not set" in problems(KEYSTEAD_MAIL='""')["KEYSTEAD_MAIL"]
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "10.0.0.0/7", "10.0.0.5, 0.0.0.0/1"])
+def test_a_network_that_holds_half_the_world_is_nobodys_proxy(network: str) -> None:
+    assert "can pretend to come from anywhere" in problems(KEYSTEAD_TRUSTED_PROXIES=network)["KEYSTEAD_TRUSTED_PROXIES"]
+
+
+@pytest.mark.parametrize(("typed", "read"), [("", ""), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("localhost", "localhost")])
+def test_where_to_listen(typed: str, read: str) -> None:
+    assert Settings.from_environ(GOOD | {"KEYSTEAD_LISTEN": typed}).listen == read
+
+
+@pytest.mark.parametrize("typed", ["0.0.0.0:8000", "eth0", "*"])
+def test_where_to_listen_is_an_address_without_a_port(typed: str) -> None:
+    assert "the port stands in PORT" in problems(KEYSTEAD_LISTEN=typed)["KEYSTEAD_LISTEN"]
+
+
+@pytest.mark.parametrize("typed", ["auto", "0", "2.5", "-1"])
+def test_a_number_of_processes_is_one(typed: str) -> None:
+    assert "one for each core is usual" in problems(WEB_CONCURRENCY=typed)["WEB_CONCURRENCY"]
+
+
+def test_what_seals_is_verified_by_retired_secrets_too() -> None:
+    old = SECRET[::-1]
+    settings = Settings.from_environ(GOOD | {"KEYSTEAD_RETIRED_KEYS": old})
+    assert (settings.secret_keys, settings.sealing_keys) == ((SECRET,), (SECRET, old))
+    assert old not in repr(settings)
+    assert "at least 32" in problems(KEYSTEAD_RETIRED_KEYS="short")["KEYSTEAD_RETIRED_KEYS"]

@@ -72,7 +72,7 @@ def seal(was: Account | None, now: Account, happened: Sequence[Happened], act: A
     """
     if was is not None and not happened and was.seal and state_of(was) == state_of(now) and was.checkpoint == now.checkpoint:
         return now, []
-    fault = Verifier(act.settings.secret_keys).account(was, None) if was else ""
+    fault = Verifier(act.settings.sealing_keys).account(was, None) if was else ""
     if fault in (NEVER, GONE) and not any(each.kind == "sealed" for each in happened):
         happened = [Happened("sealed"), *happened]
     now, sealed = _appended(now, happened, act)
@@ -115,17 +115,22 @@ def digest(account: Account) -> bytes:
 
 
 class Verifier:
-    """For `backends.transfer.check`: whether events and accounts are as our secrets sealed them; '' means they are."""
+    """For `backends.transfer.check`: whether events and accounts are as our secrets sealed them; '' means they are.
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    What was sealed with a secret that is not set is a fault; or, where `missing` is given, the id of that secret is put
+    there: nobody can say anything about what it sealed.
+    """
+
+    def __init__(self, keys: Sequence[str], missing: set[str] | None = None) -> None:
         self._keys = {signing.key_id(key): key for key in keys}
         self._all = keys
+        self._missing = missing
 
     def event(self, previous: Event | None, event: Event, before: ChainLink) -> str:
         """What is wrong with an event that follows `previous`, or a checkpoint or nothing (`before`)."""
         mac_before = previous.mac if previous else before.mac
         if len(event.mac) == OLD_MAC:
-            return "" if any(hmac.compare_digest(_old_mac(event, mac_before, key), event.mac) for key in self._all) else WRONG
+            return "" if any(hmac.compare_digest(_old_mac(event, mac_before, key), event.mac) for key in self._all) else OLD
         return self._compared(event.mac, lambda key: _mac(event, mac_before, key))
 
     def account(self, account: Account, newest: Event | None) -> str:
@@ -137,6 +142,9 @@ class Verifier:
 
     def _compared(self, mac: bytes, expected: Callable[[str], bytes]) -> str:
         key = self._keys.get(mac[:4])
+        if key is None and self._missing is not None:
+            self._missing.add(mac[:4].hex())
+            return ""
         if key is None:
             return GONE
         return "" if hmac.compare_digest(mac, expected(key)) else WRONG
@@ -144,7 +152,11 @@ class Verifier:
 
 WRONG = "has a seal that is not ours: it was changed behind our back"
 NEVER = "was never sealed (run: keystead backend migrate, with KEYSTEAD_SECRET_KEYS set)"
-GONE = "was sealed with a secret that is no longer set: put that one behind the others in KEYSTEAD_SECRET_KEYS to verify it"
+GONE = "was sealed with a secret that is no longer set: put that one into KEYSTEAD_RETIRED_KEYS to verify it"
+OLD = (
+    "has a seal of version 0.1 that no secret of ours made: put the secrets of that time into KEYSTEAD_RETIRED_KEYS. If they are "
+    "there, it was changed behind our back"
+)
 
 _encoder = msgspec.json.Encoder()
 

@@ -48,21 +48,29 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", help="The address to listen on. [default: all, or 127.0.0.1 when the public URL is on localhost]")
-@click.option("--workers", envvar="WEB_CONCURRENCY", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-def serve(host: str | None, workers: int) -> None:
+@click.option("--host", help="The address to listen on. [default: KEYSTEAD_LISTEN; else 127.0.0.1, or all where PORT is set]")
+@click.option("--workers", type=click.IntRange(1), help="Processes. [default: WEB_CONCURRENCY, or 1]")
+def serve(host: str | None, workers: int | None) -> None:
     """Serve the Account Center on PORT."""
+    import logging.config
+
     import uvicorn
 
     from webapp import logs
+    from webapp.cli import listening
 
     settings = _checked()
+    workers = workers or settings.web_concurrency
+    place = listening.place(settings, os.environ, host)
+    listening.must_be_free(place)
+    logging.config.dictConfig(logs.config(settings.logs))
+    logs.write(logging.getLogger("keystead"), logging.INFO, f"listens on {place}: {place.why}", processes=workers)
     with _counting_together(settings, workers):
         uvicorn.run(
             "webapp.app:from_environ",
             factory=True,
-            host=host or ("127.0.0.1" if settings.local else "0.0.0.0"),  # noqa: S104 - a platform's router comes from outside
-            port=settings.port,
+            host=place.host,
+            port=place.port,
             workers=workers,
             timeout_graceful_shutdown=GRACE,
             log_config=logs.config(settings.logs),

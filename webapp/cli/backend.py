@@ -31,6 +31,9 @@ _SECRET = re.compile(r"[a-z0-9+.-]+://[^/]*:.*@|.*[?&][^=]*(password|token|secre
 
 def _named(ctx: click.Context, param: click.Parameter, text: str) -> str:
     """The address, or that in the variable of this name. None with a password in it: everybody can read a command line."""
+    from webapp.settings import unquoted
+
+    text = unquoted(text)
     if ":" in text:
         if _SECRET.match(text) and ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
             raise click.BadParameter(
@@ -40,7 +43,7 @@ def _named(ctx: click.Context, param: click.Parameter, text: str) -> str:
                 param,
             )
         return text
-    if found := os.environ.get(text, "").strip():
+    if found := unquoted(os.environ.get(text, "")):
         return found
     raise click.BadParameter(f"{text} is no address (such as file:///…), and no variable of that name is set.", ctx, param)
 
@@ -70,7 +73,7 @@ def migrate(url: str) -> None:
 
     steps = done(backends.migrate(url))
     click.echo(f"Migrated: {', '.join(steps)}." if steps else "Nothing to do: the schema is this version's.")
-    secrets = _secrets()
+    secrets = _secrets("KEYSTEAD_SECRET_KEYS")
     if not secrets:
         click.echo("Accounts were not sealed: KEYSTEAD_SECRET_KEYS is not set.", err=True)
     sealed, shared = on(url, lambda opened: _seal(opened, secrets))
@@ -90,17 +93,18 @@ def migrate(url: str) -> None:
 def check(url: str, against: Path | None) -> None:
     """Look whether the records are whole. With KEYSTEAD_SECRET_KEYS set, also whether nobody changed them behind our back.
 
-    Ends with status 1 if anything is wrong.
+    Ends with status 1 if anything is wrong; with 3 if only a secret is missing, so that some of it could not be verified.
     """
     from backends import transfer
 
-    secrets = _secrets()
+    secrets = (*_secrets("KEYSTEAD_SECRET_KEYS"), *_secrets("KEYSTEAD_RETIRED_KEYS"))
+    missing = set[str]()
 
     async def look(opened: "Backend") -> int:
         from webapp.accounts import events
 
         faults = 0
-        verifier = events.Verifier(secrets) if secrets else None
+        verifier = events.Verifier(secrets, missing) if secrets else None
         with _bar() as progress:
             async for fault in transfer.check(opened, verifier, transfer.read_heads(against) if against else None, progress):
                 faults += 1
@@ -108,8 +112,12 @@ def check(url: str, against: Path | None) -> None:
         return faults
 
     faults = on(url, look)
+    for id in sorted(missing):
+        click.echo(f"Seals were made with a secret that is no longer set (its id is {id}).")
     if faults:
         raise click.ClickException(f"{faults} {'thing is' if faults == 1 else 'things are'} wrong.")
+    if missing:
+        raise NotVerified
     click.echo("All is well." if secrets else "All is well. (Seals were not checked: KEYSTEAD_SECRET_KEYS is not set.)")
 
 
@@ -198,8 +206,22 @@ def restore(file: Path, url: str) -> None:
     _summary("Restored", done(prepared()))
 
 
-def _secrets() -> tuple[str, ...]:
-    return tuple(key.strip() for key in os.environ.get("KEYSTEAD_SECRET_KEYS", "").split(",") if key.strip())
+class NotVerified(click.ClickException):
+    """Nothing is known to be wrong, and not everything could be looked at."""
+
+    exit_code = 3
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The rest is well. What these seals cover may have been changed behind our back, and nobody can see it: put the "
+            "secrets that are missing into KEYSTEAD_RETIRED_KEYS, and look again."
+        )
+
+
+def _secrets(variable: str) -> tuple[str, ...]:
+    from webapp.settings import split_secrets
+
+    return split_secrets(os.environ.get(variable, ""))
 
 
 async def _seal(opened: "Backend", secrets: tuple[str, ...]) -> tuple[int, list[tuple[str, ...]]]:
@@ -209,7 +231,10 @@ async def _seal(opened: "Backend", secrets: tuple[str, ...]) -> tuple[int, list[
     from webapp.metrics import Metrics
     from webapp.settings import Settings
 
-    settings = Settings(public_url="http://localhost", secret_keys=secrets, backend="", mail="", mail_from="")
+    settings = Settings(
+        public_url="http://localhost", secret_keys=secrets, retired_keys=_secrets("KEYSTEAD_RETIRED_KEYS"),
+        backend="", mail="", mail_from="",
+    )  # fmt: skip
     ctx, seen, sealed = Context(settings, opened, Metrics(), browser=AT_THE_COMMAND), addresses.Seen(), 0
     async for account in opened.accounts():
         seen.add(account)

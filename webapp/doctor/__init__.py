@@ -6,7 +6,7 @@ says so, and is no fault. What it tells holds no secret.
 
 from collections.abc import Mapping
 
-from webapp.doctor import environment, outside, people, post, records
+from webapp.doctor import environment, outside, people, post, records, rotated
 from webapp.doctor.finding import Check, Context, Finding, Options, unchecked
 from webapp.settings import Settings
 
@@ -19,7 +19,8 @@ CHECKS: tuple[Check, ...] = (
     Check("disk", ("KEYSTEAD_BACKEND",), records.disk),
     Check("clock", ("KEYSTEAD_BACKEND",), records.clock),
     Check("keys", ("KEYSTEAD_BACKEND", "KEYSTEAD_PUBLIC_URL", "KEYSTEAD_MOVED_FROM"), records.keys),
-    Check("accounts", ("KEYSTEAD_BACKEND",), people.accounts),
+    Check("rotation", ("KEYSTEAD_BACKEND", "KEYSTEAD_SECRET_KEYS", "KEYSTEAD_RETIRED_KEYS"), rotated.secrets),
+    Check("accounts", ("KEYSTEAD_BACKEND", "KEYSTEAD_SECRET_KEYS", "KEYSTEAD_RETIRED_KEYS"), people.accounts),
     Check("letters", ("KEYSTEAD_BACKEND",), people.letters),
     Check("mail", ("KEYSTEAD_MAIL", "KEYSTEAD_MAIL_FROM", "KEYSTEAD_PUBLIC_URL"), post.mail),
     Check("server", ("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_SECRET_KEYS"), outside.server),
