@@ -5,11 +5,14 @@ import time
 
 import pytest
 
-from webapp.accounts import passwords, turns
+from tests.foreign import MADE
+from tests.foreign import PASSWORD as THEIRS
+from webapp.accounts import foreign_hashes, passwords, turns
 
 pytestmark = pytest.mark.anyio
 CORES = os.cpu_count() or 1
 BCRYPT = "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"
+FOUR_GIGABYTES = "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHlzYWx0$ktixGvL+bGlTO4bK3F1CW8qCb3tVFt/1SjsW1eUxX5g"
 
 
 class Untouched(str):
@@ -35,7 +38,38 @@ async def test_each_hash_has_a_salt_of_its_own() -> None:
     assert await passwords.hash("correct horse battery") != await passwords.hash("correct horse battery")
 
 
-@pytest.mark.parametrize("hashed", [None, "", "-", BCRYPT, "$argon2id$v=19$m=19456,t=2", "$argon2id$v=19$ü"])
+@pytest.mark.parametrize("hashed", MADE.values(), ids=MADE)
+async def test_a_hash_of_other_software_is_verified_and_is_one_to_replace(hashed: str) -> None:
+    assert await passwords.verify(hashed, THEIRS)
+    assert not await passwords.verify(hashed, "correct horse batterz")
+    assert passwords.outdated(hashed)
+
+
+async def test_nobody_can_be_like_somebody_and_is_never_right() -> None:
+    somebodys = foreign_hashes.read(MADE["bcrypt 2b"])
+    assert not await passwords.verify(None, THEIRS, like=somebodys)
+
+
+async def test_a_name_that_nobody_has_costs_what_it_is_to_be_like() -> None:
+    """bcrypt of cost 12: ten times as much as ours."""
+    dear, begun = foreign_hashes.read(BCRYPT), time.process_time()
+    await passwords.verify(None, THEIRS, like=dear)
+    assert time.process_time() - begun > 0.08
+
+
+HASHES = [
+    None,
+    "",
+    "-",
+    "$2b$12$R9h",
+    FOUR_GIGABYTES,
+    "{SHA}mN7MYuzjmaIu0w1JDvMzvn/ec4U=",
+    "$argon2id$v=19$m=19456,t=2",
+    "$argon2id$v=19$ü",
+]
+
+
+@pytest.mark.parametrize("hashed", HASHES)
 async def test_what_is_no_hash_of_ours_is_never_right_and_costs_as_much_as_one(hashed: str | None) -> None:
     before = time.process_time()
     assert not await passwords.verify(hashed, "correct horse battery")

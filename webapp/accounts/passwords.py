@@ -1,7 +1,8 @@
 """Passwords: argon2id at the strength OWASP asks for, off the event loop. Never says whether an account exists.
 
 OWASP Password Storage Cheat Sheet: t=2, m=19 MiB, p=1. One hash takes about 25 ms of one core; `turns` says who is next. Nothing
-is done with a text before its length is known to be bounded.
+is done with a text before its length is known to be bounded. Hashes that were imported are `foreign_hashes`; a check of one costs
+what it costs, so that a name that nobody has costs what `census` says.
 """
 
 from collections.abc import Iterable
@@ -13,10 +14,14 @@ from typing import Literal
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from webapp.accounts import turns
+from webapp.accounts import foreign_hashes, turns
+from webapp.accounts.foreign_hashes import ForeignHash
 from webapp.accounts.turns import Busy
 
-__all__ = ["MAX_LENGTH", "MIN_DIFFERENT", "MIN_LENGTH", "Busy", "Weakness", "hash", "outdated", "verify", "weakness"]
+__all__ = [
+    "MAX_LENGTH", "MIN_DIFFERENT", "MIN_LENGTH", "NOBODYS", "Busy", "ForeignHash", "Weakness", "foreign", "hash", "outdated",
+    "verify", "weakness",
+]  # fmt: skip
 
 MIN_LENGTH = 12
 MAX_LENGTH = 1024
@@ -24,6 +29,8 @@ MIN_DIFFERENT = 5
 """Different characters."""
 
 Weakness = Literal["too short", "too long", "too common", "is a name"]
+NOBODYS = ""
+"""The hash of an account that has no password: whoever owns it asks for a new one."""
 
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _NOBODYS_HASH = f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}${'A' * 22}${'A' * 43}"
@@ -35,14 +42,27 @@ async def hash(password: str) -> str:
     return await turns.take(_hash, password, known=True)
 
 
-async def verify(password_hash: str | None, password: str, *, known: bool = False) -> bool:
+async def verify(password_hash: str | None, password: str, *, known: bool = False, like: ForeignHash | None = None) -> bool:
     """Whether this is the password; Busy if too many wait. `known`: the browser has logged on before, and is served first.
 
-    Without a hash (no such account), or with one that is none of argon2's (imported), the answer is False and takes as long.
+    Without a hash (no such account) the answer is False, and takes as long as a check of one `like` this, or of ours. With one
+    that cannot be verified it takes as long as ours.
     """
     if len(password) > MAX_LENGTH:
         return False
+    checked = like if password_hash is None else foreign(password_hash)
+    if checked is not None:
+        return await turns.take(_verify_foreign, checked, password, known=known) and password_hash is not None
     return await turns.take(_verify, password_hash, password, known=known)
+
+
+def foreign(password_hash: str) -> ForeignHash | None:
+    """What other software made, and we can verify; None for a hash of ours, and for what is none."""
+    if not outdated(password_hash):
+        return None
+    with suppress(foreign_hashes.NotKept):
+        return foreign_hashes.read(password_hash)
+    return None
 
 
 def outdated(password_hash: str) -> bool:
@@ -82,16 +102,20 @@ def _hash(password: str) -> str:
 
 
 def _verify(password_hash: str | None, password: str) -> bool:
-    if password_hash is not None:
+    if password_hash is not None and not outdated(password_hash):
         try:
             return _hasher.verify(password_hash, _octets(password))
         except VerifyMismatchError:
             return False
-        except (VerificationError, ValueError):  # not one of argon2's: never right, and no sooner wrong than others
+        except (VerificationError, ValueError):  # none after all: never right, and no sooner wrong than others
             pass
     with suppress(VerifyMismatchError):
         _hasher.verify(_NOBODYS_HASH, _octets(password))
     return False
+
+
+def _verify_foreign(password_hash: ForeignHash, password: str) -> bool:
+    return password_hash.is_of(_octets(password))
 
 
 def _octets(password: str) -> bytes:
