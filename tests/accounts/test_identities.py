@@ -241,6 +241,32 @@ def test_whoever_runs_the_site_unfreezes() -> None:
     assert identities.unfreeze(decision.account, act()).account is decision.account
 
 
+def test_what_whoever_runs_the_site_froze_opens_by_no_new_password_and_by_no_link() -> None:
+    was = identities.bar(account(), act()).account
+    assert [letter.kind for letter in was.notifications] == ["frozen"]
+    assert identities.bar(was, act()).account is was
+    for now in (
+        identities.set_password(was, act(MINUTE), "$new").account,
+        identities.not_me(identities.set_password(was, act(MINUTE), "$new").account, act(HOUR), about(NOW)).account,
+    ):
+        assert sessions.is_shut(now)
+        with pytest.raises(Refused):
+            logon.begin(now, act(HOUR), "$new", "token")
+    opened = identities.unfreeze(was, act(HOUR)).account
+    assert not sessions.is_shut(opened)
+    assert [letter.kind for letter in opened.notifications] == ["frozen", "unfrozen"]
+
+
+def test_a_rename_is_told_and_changes_nothing_else() -> None:
+    was, _, _ = logged_on(account(keys=(key(),)))
+    decision = identities.rename(was, act(), "alicia")
+    assert kinds(decision) == ["account renamed"]
+    now = decision.account
+    assert (now.username, now.keys, now.sessions, now.email) == ("alicia", was.keys, was.sessions, was.email)
+    assert [letter.facts for letter in now.notifications] == [{"new": "alicia", "before": "alice"}]
+    assert identities.rename(now, act(), "alicia").account is now
+
+
 def test_an_account_whose_only_key_is_suspended_still_asks_for_it_once_it_is_open_again() -> None:
     """It would open to the password alone, and so to whoever reads the mailbox."""
     was = identities.not_me(account(keys=(key(b"1"),)), act(), about(NOW - 2 * DAY)).account

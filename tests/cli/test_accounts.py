@@ -1,6 +1,7 @@
 """`keystead account …`: whoever helps somebody, and what an account tells them."""
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from backends.records import Account, RecoveryCode
 from tests.cli.deployment import KEYSTEAD, NOW, PASSWORD, Deployment
 from webapp import clock
-from webapp.accounts import identities, opening, owed, passwords
+from webapp.accounts import identities, opening, owed, passwords, sessions
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
 from webapp.testing.mailbox import text_of
@@ -150,6 +151,45 @@ def test_a_frozen_account_is_opened_once(deployment: Deployment, anna: Account) 
     assert deployment.read().frozen_at is None
     assert deployment.ok("account", "unfreeze", "anna") == "anna is not frozen.\n"
     assert [event.kind for event in deployment.events()][-2:] == ["frozen", "unfrozen"]
+
+
+def test_an_account_that_the_deployer_froze_stays_so_until_they_open_it(deployment: Deployment, anna: Account) -> None:
+    assert deployment.ok("account", "freeze", "anna") == "anna is frozen, until `keystead account unfreeze`.\n"
+    assert deployment.ok("account", "freeze", "anna") == "anna is frozen already.\n"
+    deployment.ok("account", "password", "anna", "--stdin", stdin=f"{ANOTHER}\n")
+    frozen = deployment.read()
+    assert sessions.is_shut(frozen), "a new password does not open it"
+    assert frozen.sessions == ()
+    assert ", until `keystead account unfreeze`" in deployment.ok("account", "show", "anna")
+    deployment.ok("account", "unfreeze", "anna")
+    assert not sessions.is_shut(deployment.read())
+    told = [str(mail["subject"]) for mail in deployment.mailbox.mails()]
+    assert sorted(told) == [
+        "Keystead: Your account is open again",
+        "Keystead: Your account was frozen",
+        "Keystead: Your password was changed",
+    ]
+
+
+def test_an_account_is_renamed_and_the_old_name_is_free(deployment: Deployment, anna: Account) -> None:
+    assert deployment.ok("account", "rename", "anna", "annabel") == "anna is called annabel from now on.\n"
+    renamed = deployment.read("annabel")
+    assert (renamed.id, renamed.keys, renamed.sessions) == (anna.id, anna.keys, anna.sessions)
+    assert "Before      anna\r\n" in text_of(deployment.mailbox.newest("anna@example.com"))
+    assert deployment.events("annabel")[-1].kind == "account renamed"
+    deployment.ok("account", "add", "anna", "other@example.com", "--stdin", stdin=f"{PASSWORD}\n")
+    assert "There is an account ANNA already." in deployment.refused("account", "rename", "annabel", "ANNA")
+    assert "without blanks" in deployment.refused("account", "rename", "annabel", " anna")
+    assert deployment.ok("account", "rename", "annabel", "Annabel"), "another spelling of one's own name is no other name"
+
+
+def test_accounts_are_listed_for_programs(deployment: Deployment, anna: Account) -> None:
+    deployment.change(identities.bar)
+    [line] = deployment.ok("account", "list", "--json").splitlines()
+    listed = json.loads(line)
+    assert (listed["username"], listed["email"], listed["password"], listed["keys"]) == ("anna", "anna@example.com", "ours", 2)
+    assert listed["frozen_at"]
+    assert "$argon2" not in line
 
 
 def test_an_account_that_is_opened_again_still_asks_for_its_suspended_key(deployment: Deployment, anna: Account) -> None:

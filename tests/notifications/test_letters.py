@@ -21,7 +21,8 @@ from webapp.routes import ROUTES
 from webapp.settings import Help, Settings
 
 WITH_A_LINK = ("reset", "known browser")
-NEWS = [kind for kind in get_args(owed.Kind) if kind not in WITH_A_LINK]
+NOTICES = ("renamed", "frozen", "unfrozen", "account removed", "password needed")
+NEWS = [kind for kind in get_args(owed.Kind) if kind not in (*WITH_A_LINK, *NOTICES)]
 MILLISECONDS = str(round(NOW.timestamp() * 1000))
 FACTS = {
     "key": "Blue",
@@ -78,6 +79,20 @@ def test_every_letter_of_news_says_when_and_from_where(kind: str) -> None:
     for fact in ("24 November 2026, 02:00 UTC", "Firefox 156 on Linux", "192.0.2.1"):
         assert fact in found.text
         assert fact in unescape(found.html)
+
+
+@pytest.mark.parametrize("kind", NOTICES)
+def test_a_notice_of_what_the_site_did_names_who_can_be_asked_and_offers_no_link_to_take_it_back(kind: str) -> None:
+    noticed = letter(kind)
+    for text in (noticed.text, noticed.html):
+        assert "Ask whoever runs Keystead" in unescape(text)
+        assert "token=" not in text
+
+
+def test_who_was_removed_is_called_by_their_username_and_who_must_set_a_password_is_told_where() -> None:
+    removed = letter("account removed", account(username=" removed id"), facts={"username": "alice"})
+    assert "Hello alice," in removed.text
+    assert f"{SETTINGS.public_url}/logon/forgotten" in letter("password needed").text
 
 
 def test_what_is_not_known_is_left_out() -> None:

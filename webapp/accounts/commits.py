@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from backends.protocol import Unavailable
 from backends.records import Account, Event
 from webapp import clock, logs
-from webapp.accounts import events, expiry, sessions
+from webapp.accounts import events, expiry, removal, sessions
 from webapp.accounts.context import Act, Context
 from webapp.accounts.decision import AccountGone, Decision, Operation, Refused
 from webapp.accounts.events import Happened
@@ -53,7 +53,7 @@ async def change(ctx: Context, account: Account, operation: Operation[P], *args:
                 refused.account = committed
                 raise refused
             return committed
-        account = await _again(ctx, account.id, round_)
+        account = await _again(ctx, account, round_)
     raise Unavailable("Too many others are changing this account.")
 
 
@@ -81,6 +81,8 @@ def _decide(
 async def _commit(ctx: Context, was: Account, decision: Decision, act: Act) -> Account | None:
     """The account as it was committed; None if somebody was first."""
     now = replace(expiry.expire(decision.account, act.now), version=was.version + 1)
+    if removal.is_over(now):
+        return now if await _did_delete(ctx, was) else None
     now, sealed = events.seal(was, now, decision.events, act)
     try:
         done = await ctx.backend.commit(was, now, sealed)
@@ -110,12 +112,26 @@ async def _did_commit(ctx: Context, was: Account, now: Account, unavailable: Una
     raise Uncertain from unavailable
 
 
-async def _again(ctx: Context, account_id: str, round_: int) -> Account:
-    """The account as somebody else has left it."""
+async def _did_delete(ctx: Context, was: Account) -> bool:
+    """Whether the record is gone; False if somebody was first. Unavailable if it is still there, Uncertain if nobody can say."""
+    try:
+        return await ctx.backend.remove(was)
+    except Unavailable as unavailable:
+        try:
+            found = await ctx.backend.account(was.id)
+        except Unavailable:
+            raise Uncertain from unavailable
+        if found is not None:
+            raise unavailable
+        return True
+
+
+async def _again(ctx: Context, was: Account, round_: int) -> Account:
+    """The account as somebody else has left it; AccountGone if it was removed."""
     if round_:
         await asyncio.sleep(random.uniform(0, 0.001 * min(round_, 25)))  # noqa: S311  (so as not to meet again)
-    account = await ctx.backend.account(account_id)
-    if account is None:
+    account = await ctx.backend.account(was.id)
+    if account is None or (account.removed_at and not was.removed_at):
         raise AccountGone
     return account
 

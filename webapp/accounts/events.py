@@ -45,6 +45,9 @@ Kind = Literal[
     "browser made known",
     "not mailed",
     "account added",
+    "account imported",
+    "account renamed",
+    "account removed",
     "account listed",
     "account unlisted",
     "groups changed",
@@ -96,7 +99,7 @@ def _appended(now: Account, happened: Sequence[Happened], act: Act) -> tuple[Acc
     return replace(now, head=head), sealed
 
 
-LATER = ("groups", "key_due_at")
+LATER = ("groups", "key_due_at", "barred")
 """Fields of the security state that came later. One that is empty is left out, so that seals from before it are still right."""
 
 

@@ -98,6 +98,14 @@ def set_email(account: Account, act: Act, email: str) -> Decision:
     return Decision(account, [Happened("e-mail changed", masked(email))])
 
 
+def rename(account: Account, act: Act, username: str) -> Decision:
+    """Another username, by whoever runs the site, and told. The old one is free at once. The commit may find it taken."""
+    if account.username == username:
+        return Decision(account)
+    account = owed.owe(account, act, "renamed", facts={"new": username, "before": account.username})
+    return Decision(replace(account, username=username), [Happened("account renamed", username)])
+
+
 def list_for_preview(account: Account, act: Act, listed: bool) -> Decision:
     """Listed for the preview, or not."""
     if account.listed == listed:
@@ -127,11 +135,20 @@ def freeze(account: Account, act: Act) -> Decision:
     return Decision(account, [*stopped, Happened("frozen")])
 
 
+def bar(account: Account, act: Act) -> Decision:
+    """Frozen by whoever runs the site, until they open it: a new password does not. The person is told; nothing if it is so."""
+    if account.barred:
+        return Decision(account)
+    frozen = freeze(owed.owe(account, act, "frozen"), act)
+    return Decision(replace(frozen.account, barred=True), frozen.events)
+
+
 def unfreeze(account: Account, act: Act) -> Decision:
-    """Open again, by whoever runs the site; the account itself if it is not frozen. Its keys are asked for as before."""
+    """Open again, by whoever runs the site, and told; the account itself if it is not frozen. Its keys are asked for as ever."""
     if account.frozen_at is None:
         return Decision(account)
-    return Decision(replace(account, frozen_at=None), [Happened("unfrozen")])
+    account = owed.owe(account, act, "unfrozen")
+    return Decision(replace(account, frozen_at=None, barred=False), [Happened("unfrozen")])
 
 
 def owe_reset(account: Account, act: Act) -> Decision:

@@ -12,6 +12,7 @@ from typing import Literal
 from backends.records import Account
 from webapp import signing
 from webapp.accounts import nonces
+from webapp.accounts.decision import AccountGone
 from webapp.settings import Settings
 
 Purpose = Literal["reset", "not me", "known browser"]
@@ -55,5 +56,7 @@ def fingerprint(account: Account) -> str:
 
 
 def consume(account: Account, now: datetime, link: Link) -> Account:
-    """The account, on which the link is used up. Consumed if it was before."""
+    """The account, on which the link is used up. Consumed if it was before; AccountGone if the account was removed."""
+    if account.removed_at:
+        raise AccountGone
     return nonces.consume(account, now, f"link {link.id}", link.ends_at)

@@ -31,6 +31,11 @@ Kind = Literal[
     "opening asked",
     "opening waits",
     "opened after the wait",
+    "renamed",
+    "frozen",
+    "unfrozen",
+    "account removed",
+    "password needed",
 ]
 BOUNDED: frozenset[Kind] = frozenset({"key refused", "new browser"})
 HOUR = timedelta(hours=1)

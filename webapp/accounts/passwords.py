@@ -19,8 +19,19 @@ from webapp.accounts.foreign_hashes import ForeignHash
 from webapp.accounts.turns import Busy
 
 __all__ = [
-    "MAX_LENGTH", "MIN_DIFFERENT", "MIN_LENGTH", "NOBODYS", "Busy", "ForeignHash", "Weakness", "foreign", "hash", "outdated",
-    "verify", "weakness",
+    "MAX_LENGTH",
+    "MIN_DIFFERENT",
+    "MIN_LENGTH",
+    "NOBODYS",
+    "Busy",
+    "ForeignHash",
+    "Weakness",
+    "foreign",
+    "hash",
+    "kind",
+    "outdated",
+    "verify",
+    "weakness",
 ]  # fmt: skip
 
 MIN_LENGTH = 12
@@ -71,6 +82,16 @@ def outdated(password_hash: str) -> bool:
         return _hasher.check_needs_rehash(password_hash)
     except InvalidHashError:
         return True
+
+
+def kind(password_hash: str) -> str:
+    """`ours`, `none`, what other software made it, or `unknown`, which nobody can log on with."""
+    if password_hash == NOBODYS:
+        return "none"
+    if not outdated(password_hash):
+        return "ours"
+    kept = foreign(password_hash)
+    return kept.kind if kept else "unknown"
 
 
 def weakness(password: str, names: Iterable[str] = ()) -> Weakness | None:

@@ -134,8 +134,8 @@ def owes_binding(account: Account, now: datetime, settings: Settings) -> bool:
 
 
 def is_shut(account: Account) -> bool:
-    """Whether the account is frozen, and no new password has been set since."""
-    return account.frozen_at is not None and account.password_at <= account.frozen_at
+    """Whether the account is frozen, and no new password has been set since, or none would help."""
+    return account.barred or (account.frozen_at is not None and account.password_at <= account.frozen_at)
 
 
 def get(account: Account, session_id: str) -> Session:

@@ -1,5 +1,6 @@
 """`keystead account …`: who can log on. Never takes a password as an argument, where other people could see it."""
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -49,13 +50,21 @@ def add(username: str, email: str, listed: bool, stdin: bool) -> None:
 
 
 @account.command("list")
-def list_accounts() -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON lines: one for each account, as soon as it is read.")
+def list_accounts(as_json: bool) -> None:
     """List all accounts, by name."""
 
     async def work(ctx: "Context") -> list[tuple[str, ...]]:
-        return [_row(found) async for found in ctx.backend.accounts()]
+        return [_row(found) async for found in ctx.backend.accounts() if not found.removed_at]
 
-    table(("USERNAME", "E-MAIL", "ADDED", "KEYS", "PREVIEW"), run(work))
+    async def tell(ctx: "Context") -> None:
+        async for found in ctx.backend.accounts():
+            if not found.removed_at:
+                click.echo(json.dumps(_line(found)))
+
+    if as_json:
+        return run(tell)
+    return table(("USERNAME", "E-MAIL", "ADDED", "KEYS", "PREVIEW"), run(work))
 
 
 @account.command("show")
@@ -98,10 +107,43 @@ def email(username: str, email: str) -> None:
     click.echo(f"Mails for {username} go to {email} from now on.")
 
 
+@account.command("rename")
+@click.argument("username")
+@click.argument("new")
+def rename(username: str, new: str) -> None:
+    """Give an account another username, and tell the person. Whatever knows it by the old one must learn the new one."""
+    from backends.protocol import UsernameTaken
+    from webapp.accounts import commits, identities
+
+    async def work(ctx: "Context") -> str:
+        found = await account_named(ctx, username)
+        _acceptable(new, found.email)
+        try:
+            await commits.change(ctx, found, identities.rename, new)
+        except UsernameTaken:
+            raise click.ClickException(f"There is an account {new} already.") from None
+        return found.username
+
+    click.echo(f"{run(work)} is called {new} from now on.")
+
+
+@account.command("freeze")
+@click.argument("username")
+def freeze(username: str) -> None:
+    """Log an account off everywhere, and let nobody in until you open it again: a new password does not. The person is told."""
+    from webapp.accounts import commits, identities
+
+    async def work(ctx: "Context") -> bool:
+        found = await account_named(ctx, username)
+        return await commits.change(ctx, found, identities.bar) is not found
+
+    click.echo(f"{username} is frozen, until `keystead account unfreeze`." if run(work) else f"{username} is frozen already.")
+
+
 @account.command("unfreeze")
 @click.argument("username")
 def unfreeze(username: str) -> None:
-    """Open an account that was frozen by *This was not me*. Make sure who asks."""
+    """Open an account that was frozen, by you or by *This was not me*. Make sure who asks."""
     from webapp.accounts import commits, identities
 
     async def work(ctx: "Context") -> bool:
@@ -173,7 +215,7 @@ async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
         *([("Groups", ", ".join(found.groups))] if found.groups else []),
         *([("Key required", f"from {moment(due_at)} on")] if due_at else []),
         ("Needs a key", "yes" if keys.asked(found, ctx.settings) else "no"),
-        *([("Frozen", moment(found.frozen_at))] if found.frozen_at else []),
+        *([("Frozen", moment(found.frozen_at) + _until(found))] if found.frozen_at else []),
         *([("Opens", f"{moment(found.opening.opens_at)}, without a key")] if found.opening else []),
         *(("Key", f"{key.name}, bound {moment(key.bound_at)}, {used(key)}") for key in found.keys),
         ("Codes left", str(recovery.left(found))),
@@ -182,10 +224,34 @@ async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
     ]
 
 
+def _until(frozen: "Account") -> str:
+    return ", until `keystead account unfreeze`" if frozen.barred else ""
+
+
 def used(key: "SecurityKey") -> str:
     """When it was used, and whether it is suspended."""
     suspended = ", suspended" if key.suspended_at else ""
     return (f"used {moment(key.used_at)}" if key.used_at else "never used") + suspended
+
+
+def _line(found: "Account") -> dict[str, object]:
+    """For programs: what `list` shows, and what decides whether somebody can log on."""
+    from webapp.accounts import passwords, sessions
+
+    live = len(sessions.live_keys(found))
+    return {
+        "id": found.id,
+        "username": found.username,
+        "email": found.email,
+        "added_at": found.created_at.isoformat(),
+        "password": passwords.kind(found.password_hash),
+        "keys": live,
+        "suspended_keys": len(found.keys) - live,
+        "groups": found.groups,
+        "listed": found.listed,
+        "frozen_at": found.frozen_at.isoformat() if found.frozen_at else None,
+        "letters_owed": len(found.notifications),
+    }
 
 
 def _row(found: "Account") -> tuple[str, ...]:

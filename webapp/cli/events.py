@@ -43,13 +43,16 @@ def export(username: str | None, url: str) -> None:
 @events.command()
 def expire() -> None:
     """Delete events that are older than KEYSTEAD_EVENTS_KEPT. Run it once a day; the chain then begins at a sealed checkpoint."""
-    from webapp.accounts import commits, history
+    from webapp.accounts import commits, history, removal
 
     async def work(ctx: "Context") -> int:
         if ctx.settings.events_kept is None:
             raise click.ClickException("KEYSTEAD_EVENTS_KEPT is not set: all events are kept.")
         expired = 0
         async for account in ctx.backend.accounts():
+            if await removal.forget(ctx, account, ctx.settings.events_kept):
+                expired += account.head.seq - account.checkpoint.seq
+                continue
             until = await history.newest_before(ctx, account, ctx.settings.events_kept)
             if until is not None:
                 await commits.change(ctx, account, history.expire, until)

@@ -38,6 +38,7 @@ def run(work: Work[T]) -> T:
     """
     from backends.protocol import IncompatibleStore, Unavailable
     from webapp.accounts.commits import Uncertain
+    from webapp.accounts.decision import AccountGone
     from webapp.settings import Settings, SettingsError
 
     try:
@@ -45,6 +46,8 @@ def run(work: Work[T]) -> T:
         return asyncio.run(_with_backend(work, settings))
     except (SettingsError, IncompatibleStore) as refused:
         raise Refused(str(refused)) from None
+    except AccountGone:
+        raise click.ClickException("The account was removed meanwhile.") from None
     except Uncertain:
         raise Refused(
             "The backend stopped answering meanwhile. It may or may not have been done: look before you repeat it."

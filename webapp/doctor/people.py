@@ -36,7 +36,8 @@ async def letters(ctx: Context) -> list[Finding]:
 async def _read(backend: Backend) -> list[Finding]:
     seen, untold, ends = addresses.Seen(), list[str](), time.monotonic() + SECONDS
     async for account in backend.accounts():
-        seen.add(account)
+        if not account.removed_at:
+            seen.add(account)
         untold += [account.username] if _was_not_told(account) else []
         if time.monotonic() > ends:
             return [unchecked(f"{len(seen):,} were looked at in {SECONDS:.0f} s, and there are more."), *_given_up(untold)]

@@ -6,6 +6,8 @@ No letter says to ignore it. News carries a link for whoever did not expect it: 
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from backends.records import Account, Notification, VerificationCode
 from webapp import clock, templating
 from webapp.accounts import codes, links, recovery
@@ -77,6 +79,32 @@ _NEWS: dict[str, _News] = {
     ),
 }
 
+_USERNAME = (("Username", "new"), ("Before", "before"))
+_NOTICES: dict[str, _News] = {
+    "renamed": _News(
+        "Your username was changed",
+        "You log on by another username from now on. Your password, your security keys and all else are as before.",
+        _USERNAME,
+    ),
+    "frozen": _News(
+        "Your account was frozen",
+        "Your account was frozen, and logged off everywhere. Nobody can log on until it is opened again; a new password does not "
+        "open it.",
+    ),
+    "unfrozen": _News("Your account is open again", "Your account is no longer frozen. Log on as before."),
+    "account removed": _News(
+        "Your account was removed",
+        "Your account was removed, with its password, its security keys and its recovery codes. Nobody can log on to it now.",
+    ),
+    "password needed": _News(
+        "Set a password for your account",
+        "Your account is here from now on, but its password could not be brought along. Ask for a mail to set a new one. You log "
+        "on by your username, or by the address that this mail went to.",
+    ),
+}
+"""What was done by whoever runs the site, or cannot be taken back by a link."""
+_DOES = {"password needed": ("/logon/forgotten", "Set a password")}
+
 
 CODE_PAGES = {"bind": "/account/security/u2f", "email": "/account/email"}
 """Where a code is typed, by its purpose."""
@@ -88,6 +116,8 @@ def compose(settings: Settings, account: Account, notification: Notification) ->
         return _reset(settings, account, notification)
     if notification.kind == "known browser":
         return _known_browser(settings, account, notification)
+    if notification.kind in _NOTICES:
+        return _notice(settings, account, notification)
     if notification.kind not in _NEWS:
         raise MailFailed("it is of a kind that this version has no words for")
     return _news(settings, account, notification)
@@ -104,9 +134,8 @@ def code(ctx: Context, account: Account, code: VerificationCode, digits: str) ->
 def _news(settings: Settings, account: Account, notification: Notification) -> Letter:
     news, since = _NEWS[notification.kind], str(round(notification.at.timestamp() * 1000))
     not_me = links.make(settings, "not me", account.id, since, clock.now())
-    facts = [(name, _shown(field, notification.facts[field])) for name, field in news.facts if field in notification.facts]
     when, *place = _event(notification.at, notification.browser, notification.address)
-    shown = [when, *facts, *place]
+    shown = [when, *_facts(news, notification), *place]
     return _letter(settings, account, notification.to, "news", news.subject, words=news.words, facts=shown, not_me=not_me)
 
 
@@ -114,6 +143,19 @@ def _event(at: datetime, browser: str, address: str) -> list[tuple[str, str]]:
     """When and from where something happened, as far as that is known."""
     place = (("Browser", browser), ("Address", address))
     return [("When", templating.when(at)), *((name, text) for name, text in place if text)]
+
+
+def _notice(settings: Settings, account: Account, notification: Notification) -> Letter:
+    """Of an account that was removed, the letter itself knows the username."""
+    notice, (path, does) = _NOTICES[notification.kind], _DOES.get(notification.kind, ("", ""))
+    shown = [("When", templating.when(notification.at)), *_facts(notice, notification)]
+    of = replace(account, username=notification.facts.get("username", account.username))
+    link = settings.public_url + path if path else ""
+    return _letter(settings, of, notification.to, "notice", notice.subject, words=notice.words, facts=shown, link=link, does=does)
+
+
+def _facts(news: _News, notification: Notification) -> list[tuple[str, str]]:
+    return [(name, _shown(field, notification.facts[field])) for name, field in news.facts if field in notification.facts]
 
 
 def _shown(field: str, text: str) -> str:

@@ -21,6 +21,7 @@ from webapp.web.wording import FAILURES
 
 WRONG = "The username or the password is wrong."
 FROZEN = "This account is frozen, because somebody said that it was used by someone else. Set a new password to open it again."
+BARRED = "This account is frozen. Whoever runs this site can open it again; a new password does not."
 NOTICES = {
     "off": "You are logged off.",
     "ended": "Your logon took too long, or was ended elsewhere. Please log on again.",
@@ -153,7 +154,7 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
     except Refused as refused:
         if refused.kind != "frozen":
             raise sessions.NotSignedIn from None
-        return _form(request, wanted, username=name, error=FROZEN, status=403)
+        return _form(request, wanted, username=name, error=BARRED if refused.account.barred else FROZEN, status=403)
     if before and sessions.account_of(before) != account.id:
         await _end(ctx, before)
     if not sessions.is_authenticated(account, token):
