@@ -180,6 +180,7 @@ async def test_a_tail_that_was_cut_together_with_the_head_is_found(
         {"recovery_codes": CODES[:1]},
         {"recovery_codes": (*CODES, RecoveryCode(digest=b"3", made_at=NOW))},
         {"frozen_at": None},
+        {"barred": True},
         {"groups": ("admins",)},
         {"opening": Opening(asked_at=NOW, opens_at=NOW)},
         {"checkpoint": ChainLink(seq=1, mac=b"x")},

@@ -12,7 +12,7 @@ from webapp.accounts import foreign_hashes, passwords, turns
 pytestmark = pytest.mark.anyio
 CORES = os.cpu_count() or 1
 BCRYPT = "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"
-FOUR_GIGABYTES = "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHlzYWx0$ktixGvL+bGlTO4bK3F1CW8qCb3tVFt/1SjsW1eUxX5g"
+DEAR = "$argon2id$v=19$m=524288,t=8,p=1$c2FsdHlzYWx0$ktixGvL+bGlTO4bK3F1CW8qCb3tVFt/1SjsW1eUxX5g"
 
 
 class Untouched(str):
@@ -62,7 +62,7 @@ HASHES = [
     "",
     "-",
     "$2b$12$R9h",
-    FOUR_GIGABYTES,
+    DEAR,
     "{SHA}mN7MYuzjmaIu0w1JDvMzvn/ec4U=",
     "$argon2id$v=19$m=19456,t=2",
     "$argon2id$v=19$ü",
@@ -73,7 +73,7 @@ HASHES = [
 async def test_what_is_no_hash_of_ours_is_never_right_and_costs_as_much_as_one(hashed: str | None) -> None:
     before = time.process_time()
     assert not await passwords.verify(hashed, "correct horse battery")
-    assert time.process_time() - before > 0.005, "nothing was hashed"
+    assert 0.005 < time.process_time() - before < 1, "nothing was hashed, or whatever the hash asked for"
 
 
 async def test_an_account_that_does_not_exist_costs_just_what_others_cost() -> None:
