@@ -1,4 +1,5 @@
-"""One line for each thing that happens, for people or as JSON. Never a code, token, password, cookie, credential or address.
+"""One line for each thing that happens, for people or as JSON. Never a code, token, password, cookie, credential or
+e-mail address.
 
 A request is logged by its route and not by its path: paths and queries carry the ids of keys, and tokens of mailed links.
 """

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from backends.protocol import Unavailable
 from webapp import logs
-from webapp.accounts import nonces
+from webapp.accounts import nonces, refusals
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.decision import AccountGone
 from webapp.accounts.limits import TooOften
@@ -31,7 +31,7 @@ from webapp.views import (
     recovery,
     sessions,
 )
-from webapp.web import headers, paths, responses
+from webapp.web import client, headers, paths, responses
 from webapp.web.forms import BadForm
 from webapp.web.guards import View
 from webapp.web.state import Request
@@ -158,6 +158,7 @@ async def _bad_form(request: Request, bad: Any) -> Response:
 
 
 async def _too_often(request: Request, often: Any) -> Response:
+    refusals.record(client.context(request), "attempt", why=often.limit)
     minutes = -(-often.seconds // 60)
     wait = f"Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again. Nothing is lost."
     return responses.refusal(request, 429, "Too many attempts", wait, headers={"retry-after": str(often.seconds)})

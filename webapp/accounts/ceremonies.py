@@ -52,7 +52,7 @@ class Failed(Refused):
     """The ceremony did not end well. `verified`: an answer came, and was refused."""
 
     def __init__(self, kind: str, *, refused: bool = False, trace: Decision | None = None) -> None:
-        super().__init__(kind, trace=trace)
+        super().__init__(kind, trace=trace, wrong="key" if refused else "")
         self.refused = refused
 
 

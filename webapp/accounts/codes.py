@@ -33,7 +33,7 @@ class Wrong(Refused):
     """What was typed is no proof. `kind`: malformed, none waiting, expired, no tries left, wrong."""
 
     def __init__(self, kind: str, tries_left: int = 0, *, trace: Decision | None = None) -> None:
-        super().__init__(kind, trace=trace)
+        super().__init__(kind, trace=trace, wrong="code" if kind in ("wrong", "no tries left") else "")
         self.tries_left = tries_left
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from backends.protocol import Unavailable
 from backends.records import Account, Event
 from webapp import clock, logs
-from webapp.accounts import events, expiry, removal, sessions
+from webapp.accounts import events, expiry, refusals, removal, sessions
 from webapp.accounts.context import Act, Context
 from webapp.accounts.decision import AccountGone, Decision, Operation, Refused
 from webapp.accounts.events import Happened
@@ -51,6 +51,8 @@ async def change(ctx: Context, account: Account, operation: Operation[P], *args:
         if committed is not None:
             if refused:
                 refused.account = committed
+                if refused.wrong:
+                    refusals.record(ctx, refused.wrong, account.id)
                 raise refused
             return committed
         account = await _again(ctx, account, round_)

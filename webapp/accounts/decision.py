@@ -23,14 +23,15 @@ Operation = Callable[Concatenate[Account, Act, P], Decision]
 class Refused(Exception):
     """The operation does not do what was asked. `kind` is a word of ours; `trace` is committed before anybody is told.
 
-    `account` is as it was when that was decided, with the trace: the shell fills it in.
+    `account` is as it was when that was decided, with the trace: the shell fills it in. `wrong` says what was given and is not
+    right (a code, a key, a recovery code), where somebody may have guessed.
     """
 
     account: Account
 
-    def __init__(self, kind: str, *, trace: Decision | None = None) -> None:
+    def __init__(self, kind: str, *, trace: Decision | None = None, wrong: str = "") -> None:
         super().__init__(kind)
-        self.kind, self.trace = kind, trace
+        self.kind, self.trace, self.wrong = kind, trace, wrong
 
 
 class AccountGone(Refused):

@@ -56,7 +56,7 @@ def with_recovery_code(account: Account, act: Act, session_id: str, typed: str, 
         account = recovery.spend(account, act, typed)
     except Refused as refused:
         told = owed.owe(account, act, "key refused")
-        raise Refused(refused.kind, trace=Decision(told, [Happened("key refused")])) from None
+        raise Refused(refused.kind, trace=Decision(told, [Happened("key refused")]), wrong=refused.wrong) from None
     left = recovery.left(account)
     account = owed.owe(sessions.keep_only(account, session_id), act, "recovery code used", facts={"left": str(left)})
     account, events = opening.stop(account)

@@ -64,7 +64,7 @@ def spend(account: Account, act: Act, typed: str) -> Account:
     wanted = digest(account.id, typed)
     found = [hmac.compare_digest(code.digest, wanted) and code.spent_at is None for code in account.recovery_codes]
     if not any(found):
-        raise Refused("not a code")
+        raise Refused("not a code", wrong="recovery code")
     spent = (
         replace(code, spent_at=act.now) if is_it else code for code, is_it in zip(account.recovery_codes, found, strict=True)
     )

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from backends.protocol import Unavailable
 from backends.records import Account
 from webapp import clock
-from webapp.accounts import ceremonies, commits, devices, keys, limits, logon, opening, passwords, sessions
+from webapp.accounts import ceremonies, commits, devices, keys, limits, logon, opening, passwords, refusals, sessions
 from webapp.accounts.ceremonies import Answer, Ceremony, Failed
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Context
@@ -49,11 +49,13 @@ async def submit(request: Request) -> Response:
     try:
         await limits.logon(ctx, name, known=known)
     except TooOften as often:
+        refusals.record(ctx, "logon", found.id if found else refusals.NOBODY, why=often.limit)
         return _too_often(request, often, name)
     hash = found.password_hash if found else None
     right = await passwords.verify(hash, password, known=known)
     await limits.logon_was(ctx, name, known=known, right=right)
     if found is None or not right:
+        refusals.record(ctx, "password", found.id if found else refusals.NOBODY)
         return _form(request, wanted, username=name, error=WRONG, status=401)
     return await _begin(request, ctx, found, name, password, wanted)
 
@@ -154,6 +156,7 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
     except Refused as refused:
         if refused.kind != "frozen":
             raise sessions.NotSignedIn from None
+        refusals.record(ctx, "logon", found.id, why="frozen")
         return _form(request, wanted, username=name, error=BARRED if refused.account.barred else FROZEN, status=403)
     if before and sessions.account_of(before) != account.id:
         await _end(ctx, before)

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from webapp.accounts import identities, limits, passwords
+from webapp.accounts import identities, limits, passwords, refusals
 from webapp.accounts.decision import Refused
 from webapp.web import cookies, guards, responses, wording
 from webapp.web.guards import Proven
@@ -23,6 +23,7 @@ async def submit_change(request: Request, who: Proven) -> Response:
     form, ctx, old_hash = request.state.form, who.context, who.account.password_hash
     await limits.count(ctx, limits.PASSWORD_CHANGE, who.account.id)
     if not await passwords.verify(old_hash, form.get("old", ""), known=True):
+        refusals.record(ctx, "password", who.account.id)
         return _page(request, who, error="The old password is wrong.", field="old", status=422)
     await limits.forget(ctx, limits.PASSWORD_CHANGE, who.account.id)
     new, token = form.get("new", ""), who.new_token()
