@@ -21,8 +21,7 @@ from webapp.notifications.mail import open_mailer
 from webapp.notifications.sender import Sender
 from webapp.settings import Settings
 from webapp.views import brand, health
-from webapp.web import cookies, headers, middleware
-from webapp.web.readiness import Readiness
+from webapp.web import cookies, headers, middleware, readiness
 
 PURGE_EVERY = 600
 """Seconds between two purges of what is expired; expiry itself never waits for them."""
@@ -76,7 +75,7 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
                 "backend": backend,
                 "sender": sender,
                 "metrics": counted,
-                "readiness": Readiness(backend.ready),
+                "readiness": readiness.of(backend),
             }
             await sender.close()
             tasks.cancel_scope.cancel()

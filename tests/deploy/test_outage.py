@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,28 @@ def bound(site: live_site.Site, name: str) -> list[str]:
     return asyncio.run(read())
 
 
+@pytest.mark.parametrize("happens", ["removed", "replaced"])
+def test_a_file_that_is_taken_away_from_a_running_server_is_503_a_line_in_the_log_and_no_acknowledgement(
+    tmp_path: Path, happens: str
+) -> None:
+    with live_site.serving(tmp_path) as site, httpx2.Client(base_url=site.url) as client:
+        person = site.person("zoe")
+        visitor = Visitor(client, mailbox=site.mailbox, email=person.email)
+        visitor.log_on("zoe", person.password)
+        assert client.get("/readyz").status_code == 200
+        file = tmp_path / "keystead.db"
+        if happens == "replaced":
+            shutil.copy(file, tmp_path / "other.db")
+            (tmp_path / "other.db").rename(file)
+        else:
+            file.unlink()
+        visitor.client.cookies.clear()
+        assert visitor.submit_password("zoe", person.password).status_code == 503
+        assert "was moved, removed or replaced while it was in use" in (tmp_path / "server.log").read_text()
+        time.sleep(1.05)
+        assert client.get("/readyz").status_code == 503
+
+
 def test_a_disk_that_is_full_is_503_and_binding_goes_on_when_there_is_room(tmp_path: Path) -> None:
     with live_site.serving(tmp_path) as site, httpx2.Client(base_url=site.url) as client:
         person = site.person("zoe")
@@ -94,8 +117,12 @@ def test_a_disk_that_is_full_is_503_and_binding_goes_on_when_there_is_room(tmp_p
         assert full.status_code == 503
         assert "Nothing was changed" in full.text
         assert visitor.client.get("/account").status_code == 200, "what needs no room goes on"
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/healthz").status_code == 200
         resource.prlimit(site.pid, resource.RLIMIT_FSIZE, unlimited)
         assert bound(site, "zoe") == []
+        time.sleep(1.05)
+        assert client.get("/readyz").status_code == 200
         visitor.get(U2F)
         visitor.begin_bind("Blue")
         assert visitor.finish_bind(StubKey()).status_code == 303

@@ -7,6 +7,7 @@ import pytest
 
 from backends.protocol import Unavailable
 from webapp.testing.site import Site
+from webapp.web import readiness
 from webapp.web.readiness import Readiness
 
 
@@ -40,6 +41,21 @@ async def test_readiness_is_remembered_for_a_second_and_no_longer(monkeypatch: p
     now += 1.1
     await readiness.ask()
     assert ready.asked == 3
+
+
+class ReadOnly:
+    """A backend that answers, on a disk that takes nothing."""
+
+    async def ready(self) -> None: ...
+
+    async def count_attempt(self, *_: object) -> None:
+        raise Unavailable("attempt to write a readonly database")
+
+
+@pytest.mark.anyio
+async def test_what_answers_and_takes_no_write_is_not_ready() -> None:
+    with pytest.raises(Unavailable, match="readonly"):
+        await readiness.of(ReadOnly()).ask()  # type: ignore[arg-type]  # it is asked nothing else
 
 
 def test_readiness_asks_the_backend(keystead: Site) -> None:

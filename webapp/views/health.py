@@ -21,7 +21,7 @@ async def healthz(request: Request) -> Response:
 
 @guards.anyone
 async def readyz(request: Request) -> Response:
-    """The backend answers, or did within the last second."""
+    """The backend answers and takes writes, or did within the last second."""
     await request.state.readiness.ask()
     return PlainTextResponse("ok\n")
 
