@@ -1,5 +1,6 @@
 """The files in deploy/ name what is there: nobody builds an image or starts a service here, but what they run does run."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,8 +8,11 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
-from tests.deploy.proxies import ROOT
-from webapp.cli import main
+import pytest
+
+from tests.deploy.proxies import PROGRAMS, ROOT
+from webapp.cli import GRACE, main
+from webapp.settings import TABLE, Settings, SettingsError
 
 DEPLOY = ROOT / "deploy"
 
@@ -39,8 +43,6 @@ def test_the_image_and_the_service_run_commands_that_there_are() -> None:
 
 
 def test_the_service_grants_a_stop_the_time_that_it_takes() -> None:
-    from webapp.cli import GRACE
-
     found = re.search(r"^TimeoutStopSec=(\d+)$", (DEPLOY / "keystead.service").read_text(), re.MULTILINE)
     assert found
     assert int(found[1]) > GRACE
@@ -58,3 +60,39 @@ def test_proxies_give_a_connection_up_before_keystead_does() -> None:
     """uvicorn closes what was idle for five seconds; a form sent on such a connection would be lost."""
     assert "keepalive_timeout 4s;" in (DEPLOY / "nginx.conf").read_text()
     assert "keepalive 4s\n" in (DEPLOY / "Caddyfile").read_text()
+
+
+# compose.yaml
+
+
+def test_the_example_of_an_environment_names_what_has_no_default_and_only_misses_the_secret() -> None:
+    lines = [line for line in (DEPLOY / "environment.example").read_text().splitlines() if line and not line.startswith("#")]
+    example = dict(line.split("=", 1) for line in lines)
+    assert set(example) == {setting.variable for setting in TABLE if setting.default is None}
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environ(example)
+    assert set(refused.value.problems) == {"KEYSTEAD_SECRET_KEYS"}
+
+
+def test_caddy_understands_its_file_in_compose(tmp_path: Path) -> None:
+    program = PROGRAMS["caddy"]
+    if program is None:
+        pytest.skip("CADDY IS NOT INSTALLED: nobody looked at its file")
+    command = [program, "adapt", "--config", str(DEPLOY / "Caddyfile.compose"), "--adapter", "caddyfile"]
+    environ = {"KEYSTEAD_PUBLIC_URL": "https://account.example.com", "HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [server] = json.loads(done.stdout)["apps"]["http"]["servers"].values()
+    assert "account.example.com" in str(server["routes"])
+    assert "keystead:8000" in str(server["routes"])
+    assert (server["read_header_timeout"], server["max_header_bytes"]) == (10_000_000_000, 32_768)
+
+
+def test_compose_trusts_the_network_that_it_makes_and_starts_after_migrating() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    [trusted] = re.findall(r"KEYSTEAD_TRUSTED_PROXIES: (\S+)", text)
+    assert f"- subnet: {trusted}\n" in text
+    assert 'command: ["backend", "migrate"]' in text
+    assert "condition: service_completed_successfully" in text
+    [grace] = re.findall(r"stop_grace_period: (\d+)s", text)
+    assert int(grace) > GRACE
