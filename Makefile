@@ -8,14 +8,18 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: demo test quick check mutants format bench pins clean
+.PHONY: demo test quick check pythons parts mutants format bench pins clean
 
 # Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.
 demo: $(VENV)/demo
 	@$(BIN)/python -m webapp demo
 
+# Whatever else is installed of the Pythons that Keystead runs on: `make pythons` tries all, without browsers and clocks.
+PYTHONS ?= $(shell for p in python3.11 python3.12 python3.13 python3.14; do $$p -c '' 2>/dev/null && echo $$p; done)
+
 # Everything. Without Chromium or Firefox their tests are skipped, aloud; with CI=true a skip is a failure.
 test: check
+	@$(BIN)/python -c 'import platform; print("Tested on Python", platform.python_version())'
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 -m "not clock" --ignore=tests/browser
 	$(BIN)/coverage combine --quiet
@@ -26,6 +30,17 @@ test: check
 # What needs neither a browser nor a server: units and operations, in a few seconds.
 quick: $(VENV)/test
 	$(BIN)/python -m pytest -q -n 2 tests/unit tests/accounts tests/web
+
+# The parts that need no browser and look at no clock, on each Python that is installed, in an environment of its own.
+pythons:
+	@test -n "$(PYTHONS)" || { echo "No Python from 3.11 on was found. Name some: make pythons PYTHONS='/path/to/python3.13 …'"; exit 1; }
+	@for python in $(PYTHONS); do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && echo "Python $$version" && \
+		$(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$python parts || exit 1; \
+	done
+
+parts: $(VENV)/test
+	$(BIN)/python -m pytest -q -n 2 -m "not clock" --ignore=tests/browser
 
 # Each answer of docs/security.md taken away in turn: the tests that it names must notice. Takes some minutes.
 mutants: $(VENV)/test
