@@ -69,6 +69,7 @@ ROUTES: list[tuple[str, str, View]] = [
     ("GET", f"{U2F}/done", binding.done),
     ("GET", f"{U2F}/row", binding.row),
     ("GET", f"{U2F}/dialog", binding.dialog),
+    ("GET", U2F + "/keys/{key}/again", binding.again),
     ("POST", U2F + "/keys/{key}/name", binding.name_key),
     ("POST", U2F + "/keys/{key}/reinstate", binding.reinstate),
     ("GET", U2F + "/keys/{key}/unbind", binding.confirm_unbind),

@@ -117,9 +117,14 @@ class Settings:
         """The relying-party id that keys are bound to: the host of our address."""
         return urlsplit(self.public_url).hostname or ""
 
+    @cached_property
+    def rp_ids(self) -> tuple[str, ...]:
+        """The domains whose keys are taken here: ours, then those that we moved from."""
+        return tuple(dict.fromkeys((self.rp_id, *self.moved_from)))
+
     def left_behind(self, rp_ids: Iterable[str]) -> str:
         """What is wrong if keys are bound to these domains; empty if nothing is."""
-        others = [id for id in rp_ids if id not in (self.rp_id, *self.moved_from)]
+        others = [id for id in rp_ids if id not in self.rp_ids]
         if not others:
             return ""
         domains = " and ".join(others)
@@ -482,8 +487,8 @@ TABLE = (
     ),
     Setting(
         "KEYSTEAD_MOVED_FROM", _domains, "", "old.example.com",
-        "Domains of earlier public URLs. Keys that are bound to them are left in place, though no browser can use them here: "
-        "read [docs/moving-domain.md](docs/moving-domain.md) first.",
+        "Hosts of earlier public URLs, whose keys are taken here too, as long as each of them serves the file that "
+        "`keystead moved-file` prints: [docs/moving-domain.md](docs/moving-domain.md).",
     ),
     Setting(
         "KEYSTEAD_RETIRED_KEYS", _retired_keys, "", "one secret, or several with commas between",

@@ -187,6 +187,7 @@ def test_each_fault_is_the_one_that_its_keyword_says(key: StubKey) -> None:
     assert client(key.get(asked, ORIGIN, cross_origin=True)) == good | {"crossOrigin": True}
     assert client(key.get(asked, ORIGIN, top_origin="https://y")) == good | {"crossOrigin": True, "topOrigin": "https://y"}
     assert signed(key.get(asked, ORIGIN, wrong_rp="z")).rp_id_hash == hashlib.sha256(b"z").digest()
+    assert client(key.get(asked, "https://moved.example", related=True)) == good | {"origin": "https://moved.example"}
     assert not signed(key.get(asked, ORIGIN, no_presence=True)).flags & UP
     assert json.loads(key.get(asked, ORIGIN, user_handle=b"a-2"))["response"]["userHandle"] == "YS0y"
     with pytest.raises(ValueError, match="Not enough data"):

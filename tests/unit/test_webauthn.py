@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,7 +41,7 @@ def create(key: StubKey, bound: list[SecurityKey] | None = None, **faults: Any) 
 
 
 def get(key: StubKey, bound: list[SecurityKey], **faults: Any) -> str:
-    options = webauthn.request_options(SITE, challenge=CHALLENGE, keys=bound, timeout=MINUTES)
+    options = webauthn.request_options(challenge=CHALLENGE, keys=bound, timeout=MINUTES)
     return key.get(options, SITE.origin, **faults)
 
 
@@ -127,7 +128,7 @@ def test_the_options_for_binding_say_what_a_browser_must_know() -> None:
 
 def test_the_options_for_using_ask_for_the_keys_that_are_bound() -> None:
     keys = [bind(StubKey()), replace(bind(StubKey()), transports=())]
-    options = json.loads(webauthn.request_options(SITE, challenge=CHALLENGE, keys=keys, timeout=MINUTES))
+    options = json.loads(webauthn.request_options(challenge=CHALLENGE, keys=keys, timeout=MINUTES))
     assert options["allowCredentials"] == [
         {"type": "public-key", "id": websafe_encode(keys[0].id), "transports": ["usb"]},
         {"type": "public-key", "id": websafe_encode(keys[1].id)},
@@ -137,7 +138,7 @@ def test_the_options_for_using_ask_for_the_keys_that_are_bound() -> None:
 
 def test_no_key_is_never_asked_for() -> None:
     with pytest.raises(ValueError, match="no key"):
-        webauthn.request_options(SITE, challenge=CHALLENGE, keys=[], timeout=MINUTES)
+        webauthn.request_options(challenge=CHALLENGE, keys=[], timeout=MINUTES)
 
 
 # what is proven
@@ -290,6 +291,44 @@ def test_the_counter_is_handed_on_as_the_key_said_it() -> None:
     silent = StubKey(counts=False)
     bound = bind(silent)
     assert bound.sign_count == use(get(silent, [bound]), [bound]).sign_count == 0
+
+
+@cases(
+    "bound_to signs_for earlier reason",
+    {
+        "its own, which is an earlier one": ("old.example", "old.example", ("old.example",), None),
+        "its own, which is not listed": ("old.example", "old.example", (), "none of ours"),
+        "its own, of which only another is listed": ("old.example", "old.example", ("older.example",), "none of ours"),
+        "ours, though it is bound to an earlier one": ("old.example", "example.com", ("old.example",), "rp id"),
+        "an earlier one, though it is bound here": ("example.com", "old.example", ("old.example",), "rp id"),
+    },
+)
+def test_a_key_is_verified_by_the_domain_that_it_is_bound_to(
+    bound_to: str, signs_for: str, earlier: tuple[str, ...], reason: str | None
+) -> None:
+    key = StubKey()
+    bound = bind(key)
+    answer = get(key, [bound], wrong_rp=signs_for)
+    bound, rp = replace(bound, rp_id=bound_to), dataclasses.replace(SITE, earlier=earlier)
+    with pytest.raises(Rejected, match=reason) if reason else nullcontext():
+        webauthn.verify_assertion(answer, challenge=CHALLENGE, rp=rp, account_id=ACCOUNT_ID, keys=[bound])
+
+
+def test_a_key_of_an_earlier_domain_is_not_excluded() -> None:
+    here, there = bind(StubKey()), replace(bind(StubKey()), rp_id="old.example")
+    options = json.loads(
+        webauthn.creation_options(
+            SITE, challenge=CHALLENGE, account_id=ACCOUNT_ID, username="Zoë", keys=[here, there], timeout=MINUTES
+        )
+    )
+    assert [each["id"] for each in options["excludeCredentials"]] == [websafe_encode(here.id)]
+
+
+def test_keys_of_one_domain_are_asked_for_by_its_name() -> None:
+    here, there = bind(StubKey()), replace(bind(StubKey()), rp_id="old.example")
+    assert json.loads(webauthn.request_options(challenge=CHALLENGE, keys=[there], timeout=MINUTES))["rpId"] == "old.example"
+    with pytest.raises(ValueError, match="several domains"):
+        webauthn.request_options(challenge=CHALLENGE, keys=[here, there], timeout=MINUTES)
 
 
 def test_a_key_that_is_not_bound_here_is_not_yours() -> None:

@@ -50,7 +50,7 @@ BOUND = [
     )
     for answer in BIND_ANSWERS
 ]
-USE_OPTIONS = webauthn.request_options(SITE, challenge=CHALLENGE, keys=BOUND, timeout=timedelta(minutes=5))
+USE_OPTIONS = webauthn.request_options(challenge=CHALLENGE, keys=BOUND, timeout=timedelta(minutes=5))
 USE_ANSWERS = [key.get(USE_OPTIONS, SITE.origin, user_handle=b"a-1") for key in KEYS]
 
 JSON: st.SearchStrategy[Any] = st.recursive(

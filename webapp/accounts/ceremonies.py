@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from backends.records import Account, SecurityKey
 from webapp import clock, logs, signing, webauthn
-from webapp.accounts import nonces, owed
+from webapp.accounts import domains, nonces, owed
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision, Refused
 from webapp.accounts.events import Happened
@@ -56,12 +56,23 @@ class Failed(Refused):
         self.refused = refused
 
 
-class _Challenge(NamedTuple):
-    """What we asked, and what is used up with the answer."""
+class _State(NamedTuple):
+    """What the token of a ceremony says: the challenge in base64url, for whom and what, of which domain, and until when."""
 
-    challenge: bytes
-    nonce: str
-    ends_at: datetime
+    text: str
+    purpose: str
+    account_id: str
+    session_id: str
+    domain: str
+    ends_ms: str
+
+    @property
+    def challenge(self) -> bytes:
+        return urlsafe_b64decode(self.text)
+
+    @property
+    def ends_at(self) -> datetime:
+        return datetime.fromtimestamp(int(self.ends_ms) / 1000, UTC)
 
 
 def begin_bind(settings: Settings, account: Account, session_id: str) -> Ceremony:
@@ -71,16 +82,27 @@ def begin_bind(settings: Settings, account: Account, session_id: str) -> Ceremon
         relying_party(settings), challenge=challenge, account_id=account.id, username=account.username, keys=account.keys,
         timeout=TIMEOUT,
     )  # fmt: skip
-    return Ceremony("create", options, _token(settings, "bind", account.id, session_id, challenge))
+    return Ceremony("create", options, _token(settings, "bind", account.id, session_id, settings.rp_id, challenge))
 
 
 def begin_use(
-    settings: Settings, purpose: Literal["logon", "prove"], account: Account, session_id: str, keys: tuple[SecurityKey, ...]
+    settings: Settings,
+    purpose: Literal["logon", "prove"],
+    account: Account,
+    session_id: str,
+    keys: tuple[SecurityKey, ...],
+    domain: str = "",
 ) -> Ceremony:
-    """A ceremony that one of these keys can answer."""
+    """A ceremony that one of these keys can answer: those of this domain, or of the first that has any.
+
+    Failed("elsewhere") if all of them are bound to domains that are none of ours.
+    """
+    chosen = domains.choose(settings, keys, domain)
+    if not chosen.keys:
+        raise Failed("elsewhere")
     challenge = secrets.token_bytes(32)
-    options = webauthn.request_options(relying_party(settings), challenge=challenge, keys=keys, timeout=TIMEOUT)
-    return Ceremony("get", options, _token(settings, purpose, account.id, session_id, challenge))
+    options = webauthn.request_options(challenge=challenge, keys=chosen.keys, timeout=TIMEOUT)
+    return Ceremony("get", options, _token(settings, purpose, account.id, session_id, chosen.domain, challenge))
 
 
 def register(account: Account, act: Act, session_id: str, answer: Answer) -> tuple[Account, RegisteredCredential]:
@@ -110,6 +132,7 @@ def use(
     asked = _asked(account, act, purpose, session_id, answer)
     account = _used_up(account, act, asked)
     rp = relying_party(act.settings)
+    keys = tuple(key for key in keys if key.rp_id == asked.domain)
     try:
         used = webauthn.verify_assertion(answer.credential, challenge=asked.challenge, rp=rp, account_id=account.id, keys=keys)
     except Rejected as rejected:
@@ -123,27 +146,35 @@ def use(
 
 def relying_party(settings: Settings) -> RelyingParty:
     """Who we are to the browser; only the public URL says."""
-    return RelyingParty(id=settings.rp_id, name=settings.name, origin=settings.origin, attestation=settings.attestation)
+    return RelyingParty(
+        id=settings.rp_id, name=settings.name, origin=settings.origin,
+        attestation=settings.attestation, earlier=settings.moved_from,
+    )  # fmt: skip
 
 
-def _asked(account: Account, act: Act, purpose: Purpose, session_id: str, answer: Answer) -> _Challenge:
+def _asked(account: Account, act: Act, purpose: Purpose, session_id: str, answer: Answer) -> _State:
     """What the answer answers. Failed if there is none, or if the ceremony is not ours, not of this session, or over."""
+    state = _state(act.settings, answer.token)
     if not answer.credential:
-        raise Failed(_unanswered(purpose, answer.failure))
-    state = (signing.unsign(act.settings.secret_keys, "ceremony", answer.token) or "").split(" ")
-    if len(state) != 5:  # not ours, or of another version of ours
+        is_earlier = state is not None and state.domain != act.settings.rp_id
+        raise Failed(_unanswered(purpose, answer.failure, is_earlier=is_earlier))
+    if state is None:
         logs.write(log, logging.WARNING, "ceremony token not ours", account=account.id)
         raise Failed("over")
-    text, signed_purpose, account_id, asking, ends_ms = state
-    ends_at = datetime.fromtimestamp(int(ends_ms) / 1000, UTC)
-    if (signed_purpose, account_id, asking) != (purpose, account.id, session_id) or ends_at <= act.now:
+    if (state.purpose, state.account_id, state.session_id) != (purpose, account.id, session_id) or state.ends_at <= act.now:
         raise Failed("over")
-    return _Challenge(urlsafe_b64decode(text), f"ceremony {text}", ends_at)
+    return state
 
 
-def _used_up(account: Account, act: Act, asked: _Challenge) -> Account:
+def _state(settings: Settings, token: str) -> _State | None:
+    """What this token says; None if it is not ours, or of another version of ours."""
+    words = (signing.unsign(settings.secret_keys, "ceremony", token) or "").split(" ")
+    return _State(*words) if len(words) == len(_State._fields) else None
+
+
+def _used_up(account: Account, act: Act, asked: _State) -> Account:
     try:
-        return nonces.consume(account, act.now, asked.nonce, asked.ends_at)
+        return nonces.consume(account, act.now, f"ceremony {asked.text}", asked.ends_at)
     except nonces.Consumed:
         raise Failed("over") from None
 
@@ -161,8 +192,13 @@ _BY_NAME = {
 }
 
 
-def _unanswered(purpose: Purpose, name: str) -> str:
-    """What the browser's DOMException means here (WebAuthn L3 §5.1.3 and §5.1.4.1)."""
+def _unanswered(purpose: Purpose, name: str, *, is_earlier: bool) -> str:
+    """What the browser's DOMException means here (WebAuthn L3 §5.1.3 and §5.1.4.1).
+
+    For a domain that we moved from, SecurityError says that its file does not name us, or that the browser looks at no such file.
+    """
+    if is_earlier and name == "SecurityError":
+        return "moved"
     if purpose != "bind" and name in ("NotAllowedError", "InvalidStateError"):
         return "no key" if name == "NotAllowedError" else "not yours"
     return _BY_NAME.get(name, "unknown")
@@ -179,7 +215,7 @@ def _cloned(account: Account, act: Act, key: SecurityKey) -> Failed:
     return Failed("clone", refused=True, trace=Decision(told, [Happened("clone suspected", key.name)]))
 
 
-def _token(settings: Settings, purpose: Purpose, account_id: str, session_id: str, challenge: bytes) -> str:
-    ends_at = clock.now() + LIFETIME
-    state = (urlsafe_b64encode(challenge).decode(), purpose, account_id, session_id, str(round(ends_at.timestamp() * 1000)))
+def _token(settings: Settings, purpose: Purpose, account_id: str, session_id: str, domain: str, challenge: bytes) -> str:
+    ends_ms = str(round((clock.now() + LIFETIME).timestamp() * 1000))
+    state = _State(urlsafe_b64encode(challenge).decode(), purpose, account_id, session_id, domain, ends_ms)
     return signing.sign(settings.secret_keys, "ceremony", " ".join(state))

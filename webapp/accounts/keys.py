@@ -77,6 +77,10 @@ def newest(account: Account) -> SecurityKey | None:
     return max(account.keys, key=lambda key: key.bound_at, default=None)
 
 
+def last_used(account: Account) -> SecurityKey | None:
+    return max((key for key in account.keys if key.used_at), key=lambda key: key.used_at or key.bound_at, default=None)
+
+
 # operations
 
 

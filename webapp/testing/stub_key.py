@@ -58,6 +58,8 @@ class Faults(TypedDict, total=False):
     """The page says that it is in a frame of another origin."""
     top_origin: str
     """The page says that it is in a frame, and that the window around it is of this origin."""
+    related: bool
+    """The page may ask for keys of any domain, as if each named it in its /.well-known/webauthn (Related Origin Requests)."""
     no_presence: bool
     """Nobody touched the key, and it answered all the same."""
     backed_up: bool
@@ -213,7 +215,7 @@ class StubKey:
     def _agree(self, rp_id: str, origin: str, wishes: Mapping[str, Any], faults: Faults) -> None:
         """What browser and key refuse before anybody is asked to touch."""
         host = urlsplit(origin).hostname or ""
-        if host != rp_id and not host.endswith(f".{rp_id}"):
+        if host != rp_id and not host.endswith(f".{rp_id}") and not faults.get("related"):
             raise DOMException("SecurityError", f"{origin} may not ask for keys of {rp_id}")
         if faults.get("cancel"):
             raise DOMException("NotAllowedError", "cancelled")

@@ -89,6 +89,17 @@ async def finish_bind(request: Request, who: ProvenToBind) -> Response:
 
 
 @guards.proven
+async def again(request: Request, who: Proven) -> Response:
+    """A key of an earlier domain may be bound here too; or not now."""
+    try:
+        key = keys.find(who.account, keys.id_of(request.path_params["key"]))
+    except KeyNotBound:
+        return steps.gone(request)
+    wanted = paths.local(request, request.query_params.get("next", ""), responses.url(request, "account.show"))
+    return steps.again(request, who, key, wanted)
+
+
+@guards.proven
 async def name_key(request: Request, who: Proven) -> Response:
     """Rename a key."""
     slug = request.path_params["key"]

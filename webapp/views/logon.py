@@ -1,13 +1,26 @@
 """Log on: the password, then the key. Never says which of username and password was wrong."""
 
 from contextlib import suppress
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from backends.protocol import Unavailable
 from backends.records import Account
 from webapp import clock
-from webapp.accounts import ceremonies, commits, devices, keys, limits, logon, opening, passwords, refusals, sessions
+from webapp.accounts import (
+    ceremonies,
+    commits,
+    devices,
+    domains,
+    keys,
+    limits,
+    logon,
+    opening,
+    passwords,
+    refusals,
+    sessions,
+)
 from webapp.accounts.ceremonies import Answer, Ceremony, Failed
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Context
@@ -69,21 +82,26 @@ async def key(request: Request, who: PasswordOnly) -> Response:
 @guards.password_only
 async def begin_key(request: Request, who: PasswordOnly) -> Response:
     """The ceremony form."""
-    wanted, asked = request.state.form.get("next", ""), keys.asked(who.account, who.context.settings)
+    form, asked = request.state.form, keys.asked(who.account, who.context.settings)
+    wanted, domain = form.get("next", ""), form.get("domain", "")
     if not asked:  # unbound elsewhere, or by the deployer, since the password was given
         token = who.new_token()
         return _entered(
             request, who.context, await who.change(logon.without_key, who.session.id, token), token, _next(request, wanted)
         )
-    ceremony = ceremonies.begin_use(who.context.settings, "logon", who.account, who.session.id, asked)
+    try:
+        ceremony = ceremonies.begin_use(who.context.settings, "logon", who.account, who.session.id, asked, domain)
+    except Failed as failed:
+        return _panel(request, who, wanted=wanted, failure=failed.kind, status=422)
     who.context.metrics.ceremony("logon", "begun")
-    return _panel(request, who, wanted=wanted, ceremony=ceremony)
+    return _panel(request, who, wanted=wanted, domain=domain, ceremony=ceremony)
 
 
 @guards.password_only
 async def finish_key(request: Request, who: PasswordOnly) -> Response:
     """Signed in, or why not."""
     form, token, here = request.state.form, who.new_token(), limits.here(who.context)
+    wanted = form.get("next", "")
     await limits.look(who.context, limits.KEY_STEP, who.account.id, here)
     answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
     try:
@@ -92,9 +110,9 @@ async def finish_key(request: Request, who: PasswordOnly) -> Response:
         who.context.metrics.ceremony("logon", failed.kind)
         with suppress(Unavailable):  # what was refused is committed, and is told
             await limits.count(who.context, limits.KEY_STEP, who.account.id, here)
-        return _panel(request, who, wanted=form.get("next", ""), failure=failed.kind, status=422)
+        return _panel(request, who, wanted=wanted, domain=form.get("domain", ""), failure=failed.kind, status=422)
     who.context.metrics.ceremony("logon", "accepted")
-    return _entered(request, who.context, account, token, _next(request, form.get("next", "")))
+    return _entered(request, who.context, account, token, _behind_the_key(request, account, wanted))
 
 
 @guards.password_only
@@ -191,6 +209,15 @@ def _next(request: Request, wanted: str) -> str:
     return paths.local(request, wanted, responses.url(request, "account.show"))
 
 
+def _behind_the_key(request: Request, account: Account, wanted: str) -> str:
+    """Where the person wanted to; by way of binding the key here too, if it is one of an earlier domain."""
+    used = keys.last_used(account)
+    if used is None or used.rp_id == request.state.settings.rp_id:
+        return _next(request, wanted)
+    again = responses.url(request, "binding.again", key=keys.slug(used.id))
+    return f"{again}?{urlencode({'next': wanted})}" if wanted else again
+
+
 def _form(
     request: Request, wanted: str, *, username: str = "", error: str | None = None, notice: str | None = None, status: int = 200
 ) -> Response:
@@ -228,16 +255,19 @@ def _panel(
     who: PasswordOnly,
     *,
     wanted: str,
+    domain: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
     status: int = 200,
 ) -> Response:
+    ask = domains.choose(who.context.settings, keys.asked(who.account, who.context.settings), domain)
     return responses.panel(
         request,
         "logon_key.html",
         "_key.html",
         status,
-        keys=responses.keys(keys.asked(who.account, who.context.settings)),
+        ask=ask,
+        keys=responses.keys(ask.keys),
         username=who.account.username,
         next=wanted,
         device=responses.device(request),

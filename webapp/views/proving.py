@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from starlette.responses import Response
 
+from backends.records import SecurityKey
 from webapp.accounts import ceremonies, keys, proving, sessions
 from webapp.accounts.ceremonies import Answer, Failed
 from webapp.accounts.codes import Wrong
@@ -54,18 +55,22 @@ async def verify(request: Request, who: ToBind) -> Response:
 @guards.authenticated
 async def begin_prove(request: Request, who: Authenticated) -> Response:
     """The ceremony form; it leads on to binding, to where `then` says, or to unbinding the key that `unbind` names."""
-    then, unbind = _then(request), request.state.form.get("unbind", "")
+    then, unbind, domain = _then(request), request.state.form.get("unbind", ""), request.state.form.get("domain", "")
     live = sessions.keys_in_force(who.account)
     if not live or (not unbind and guards.is_proven(who, now=bool(then))):
         return steps.next_step(request, who, then)
-    ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live)
-    who.context.metrics.ceremony("prove", "begun")
-    if not unbind:
-        return steps.prove(request, who, then, ceremony=ceremony)
     try:
-        return steps.unbind(request, who, keys.find(who.account, keys.id_of(unbind)), ceremony=ceremony)
+        key = keys.find(who.account, keys.id_of(unbind)) if unbind else None
     except KeyNotBound:
         return steps.gone(request)
+    try:
+        ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live, domain)
+    except Failed as failed:
+        return _failed(request, who, failed, then, key)
+    who.context.metrics.ceremony("prove", "begun")
+    if key:
+        return steps.unbind(request, who, key, domain=domain, ceremony=ceremony)
+    return steps.prove(request, who, then, domain=domain, ceremony=ceremony)
 
 
 @guards.authenticated
@@ -74,23 +79,28 @@ async def finish_prove(request: Request, who: Authenticated) -> Response:
     form, then, token = request.state.form, _then(request), who.new_token()
     unbind, key = form.get("unbind", ""), None
     try:
-        if unbind:
-            key = keys.find(who.account, keys.id_of(unbind))
+        key = keys.find(who.account, keys.id_of(unbind)) if unbind else None
         answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
         account = await who.change(proving.by_key, who.session.id, answer, token)
     except KeyNotBound:
         return steps.gone(request)
     except Failed as failed:
         who.context.metrics.ceremony("prove", failed.kind)
-        if key:
-            return steps.unbind(request, who, key, failure=failed.kind, status=422)
-        return steps.prove(request, who, then, failure=failed.kind, status=422)
+        return _failed(request, who, failed, then, key)
     who.context.metrics.ceremony("prove", "accepted")
     cookies.hand_out(request, token)
     proven = replace(who, account=account, session=sessions.get(account, who.session.id))
     if key:
         return steps.unbind(request, proven, key) if responses.by_htmx(request) else _to_unbind(request, unbind)
     return steps.next_step(request, proven, then) if responses.by_htmx(request) else _back(request, then)
+
+
+def _failed(request: Request, who: Authenticated, failed: Failed, then: str, key: SecurityKey | None) -> Response:
+    """Why the key that was touched proves nothing; `key` is the one that was to be unbound."""
+    domain = request.state.form.get("domain", "")
+    if key:
+        return steps.unbind(request, who, key, domain=domain, failure=failed.kind, status=422)
+    return steps.prove(request, who, then, domain=domain, failure=failed.kind, status=422)
 
 
 def _then(request: Request) -> str:

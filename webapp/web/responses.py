@@ -89,6 +89,7 @@ class Key:
     bound_at: datetime
     used_at: datetime | None
     suspended: bool
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Device:
 
 def keys(records: Iterable[SecurityKey]) -> list[Key]:
     """The keys as a page shows them."""
-    return [Key(slug(key.id), key.name, key.bound_at, key.used_at, key.suspended_at is not None) for key in records]
+    return [Key(slug(key.id), key.name, key.bound_at, key.used_at, key.suspended_at is not None, key.rp_id) for key in records]
 
 
 def device(request: Request) -> Device:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from backends.records import SecurityKey
 from webapp import clock
-from webapp.accounts import codes, keys, preview, recovery, required, sessions
+from webapp.accounts import codes, domains, keys, preview, recovery, required, sessions
 from webapp.accounts.ceremonies import Ceremony
 from webapp.accounts.codes import Purpose
 from webapp.web import guards, responses
@@ -76,13 +76,15 @@ def prove(
     who: ToBind,
     then: str,
     *,
+    domain: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
     notice: str | None = None,
     status: int = 200,
 ) -> Response:
     """Touch a key that is bound."""
-    return _panel(request, who, "prove", status, then=then, ceremony=ceremony, failure=_words(failure), notice=notice)
+    shown: dict[str, Any] = {"then": then, "ceremony": ceremony, "failure": _words(failure), "notice": notice}
+    return _panel(request, who, "prove", status, ask=_ask(who, domain), **shown)
 
 
 def bind(
@@ -99,11 +101,17 @@ def bind(
     return _panel(request, who, "bind", status, then="", label=label, ceremony=ceremony, failure=_words(failure))
 
 
+def again(request: Request, who: ToBind, key: SecurityKey, wanted: str) -> Response:
+    """Bind a key of an earlier domain here too, or go on to what was wanted."""
+    return _panel(request, who, "again", 200, then="", key=responses.keys([key])[0], wanted=wanted)
+
+
 def unbind(
     request: Request,
     who: ToBind,
     key: SecurityKey,
     *,
+    domain: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
     error: str | None = None,
@@ -118,6 +126,7 @@ def unbind(
         key=responses.keys([key])[0],
         only=len(who.account.keys) == 1,
         proven=guards.is_proven(who, now=True),
+        ask=_ask(who, domain),
         ceremony=ceremony,
         failure=_words(failure),
         error=error,
@@ -139,10 +148,16 @@ def context(request: Request, who: ToBind) -> dict[str, Any]:
         "key_required": required.of(who.account, settings),
         "owes_binding": sessions.owes_binding(who.account, clock.now(), settings),
         "keys": responses.keys(who.account.keys),
+        "domain": settings.rp_id,
         "in_preview": preview.includes(settings, who.account),
         "device": responses.device(request),
         "codes_left": recovery.left(who.account),
     }
+
+
+def _ask(who: ToBind, domain: str) -> domains.Choice:
+    """Of which domain's keys one is asked for."""
+    return domains.choose(who.context.settings, sessions.keys_in_force(who.account), domain)
 
 
 def _keys(who: ToBind) -> bool:

@@ -45,6 +45,18 @@ FAILURES: dict[str, Failure] = {
         "Browsers use security keys only on secure pages of the right address. Open this site by its usual https:// address.",
         False,
     ),
+    "moved": Failure(
+        "This browser may not ask for that key",
+        "It was bound at an earlier address of this site. Either that address no longer says that its keys may be used here, or "
+        "this browser is too old to look. Use a current Chrome, Edge, Firefox or Safari, or a recovery code.",
+        tell=True,
+    ),
+    "elsewhere": Failure(
+        "No key of yours can be used here",
+        "Your keys were bound at another address, and this site does not take keys from there.",
+        False,
+        tell=True,
+    ),
     "unsupported": Failure(
         "This browser cannot do that",
         "This browser, or the key you inserted, cannot do what is needed. Use Chrome or Firefox on a PC, and a U2F or FIDO2 key.",

@@ -19,18 +19,25 @@ TRANSPORTS = ("ble", "hybrid", "internal", "nfc", "smart-card", "usb")
 
 @dataclass(frozen=True, slots=True)
 class RelyingParty:
-    """Who asks: this site, as browsers and keys see it. `origin` is the only one that is accepted."""
+    """Who asks: this site, as browsers and keys see it. `origin` is the only one that is accepted.
+
+    New keys are bound to `id`. Those that were bound to a domain of `earlier` are taken too (WebAuthn L3 §5.11).
+    """
 
     id: str
     name: str
     origin: str
     attestation: Literal["none", "direct"] = "none"
+    earlier: tuple[str, ...] = ()
 
 
 def creation_options(
     rp: RelyingParty, *, challenge: bytes, account_id: str, username: str, keys: Sequence[SecurityKey], timeout: timedelta
 ) -> str:
-    """PublicKeyCredentialCreationOptionsJSON (WebAuthn L3 §5.1.8) for a key that is none of `keys`."""
+    """PublicKeyCredentialCreationOptionsJSON (WebAuthn L3 §5.1.8) for a key that is none of `keys`.
+
+    One that is bound to an earlier domain only is not excluded: it can be bound here too.
+    """
     return _json(
         {
             "rp": {"id": rp.id, "name": rp.name},
@@ -42,7 +49,7 @@ def creation_options(
             "challenge": websafe_encode(challenge),
             "pubKeyCredParams": [{"type": "public-key", "alg": alg} for alg in ALGORITHMS],
             "timeout": _milliseconds(timeout),
-            "excludeCredentials": [_descriptor(key) for key in keys],
+            "excludeCredentials": [_descriptor(key) for key in keys if key.rp_id == rp.id],
             "authenticatorSelection": {
                 # The hint is the newer way to say it; browsers without hints need the attachment, or Windows and macOS
                 # offer their own authenticator first. §5.8.7: with the hint security-key, it SHOULD be set.
@@ -57,18 +64,19 @@ def creation_options(
     )
 
 
-def request_options(rp: RelyingParty, *, challenge: bytes, keys: Sequence[SecurityKey], timeout: timedelta) -> str:
-    """PublicKeyCredentialRequestOptionsJSON (WebAuthn L3 §5.1.9) for one of `keys`; ValueError if there is none.
+def request_options(*, challenge: bytes, keys: Sequence[SecurityKey], timeout: timedelta) -> str:
+    """PublicKeyCredentialRequestOptionsJSON (WebAuthn L3 §5.1.9) for one of `keys`, all of one domain.
 
-    An empty allowCredentials would ask for *any* discoverable credential of the rp id, whoever it belongs to.
+    ValueError if there is none, or if they are of several: a browser asks for those of one rp id. An empty allowCredentials would
+    ask for *any* discoverable credential of the rp id, whoever it belongs to.
     """
-    if not keys:
-        raise ValueError("there is no key to ask for")
+    if len({key.rp_id for key in keys}) != 1:
+        raise ValueError("there is no key to ask for, or there are keys of several domains")
     return _json(
         {
             "challenge": websafe_encode(challenge),
             "timeout": _milliseconds(timeout),
-            "rpId": rp.id,
+            "rpId": keys[0].rp_id,
             "allowCredentials": [_descriptor(key) for key in keys],
             "userVerification": "discouraged",
             "hints": ["security-key"],

@@ -72,7 +72,7 @@ def verify_registration(answer: str, *, challenge: bytes, rp: RelyingParty) -> R
         key_id, response = _credential(answer)
         client_hash = _client_data(response, "webauthn.create", challenge, rp)
         fmt, statement, raw = _attestation_object(_bytes(response, "attestationObject"))  # step 13
-        data = _authenticator_data(raw, rp)
+        data = _authenticator_data(raw, rp.id)
         credential = data.credential_data or reject("no attested credential")
         if credential.credential_id != key_id:
             reject("attested id is another")
@@ -91,15 +91,21 @@ def verify_registration(answer: str, *, challenge: bytes, rp: RelyingParty) -> R
 def verify_assertion(
     answer: str, *, challenge: bytes, rp: RelyingParty, account_id: str, keys: Sequence[SecurityKey]
 ) -> Assertion:
-    """The one of `keys` that answered `request_options`, checked as WebAuthn L3 §7.2 says; raises Rejected (NotYours) only."""
+    """The one of `keys` that answered `request_options`, checked as WebAuthn L3 §7.2 says; raises Rejected (NotYours) only.
+
+    A key is verified by the rp id that it is bound to, which must be one of the relying party's: that a browser let this origin
+    ask for it says nothing (§5.11).
+    """
     with _verifying():
         key_id, response = _credential(answer)
         key = next((key for key in keys if key.id == key_id), None)  # steps 5 and 6
         if key is None:
             raise NotYours("none of the keys that were asked for")
+        if key.rp_id not in (rp.id, *rp.earlier):
+            reject("bound to a domain that is none of ours")
         _user_handle(response, account_id)
         client_hash = _client_data(response, "webauthn.get", challenge, rp)
-        data = _authenticator_data(_bytes(response, "authenticatorData"), rp)
+        data = _authenticator_data(_bytes(response, "authenticatorData"), key.rp_id)
         try:
             CoseKey.parse(mapping(cbor.decode(key.public_key))).verify(data + client_hash, _bytes(response, "signature"))
         except InvalidSignature:
@@ -153,7 +159,7 @@ def _client_data(response: Mapping[str, Any], kind: str, challenge: bytes, rp: R
     return hashlib.sha256(raw).digest()  # step 12
 
 
-def _authenticator_data(raw: bytes, rp: RelyingParty) -> AuthenticatorData:
+def _authenticator_data(raw: bytes, rp_id: str) -> AuthenticatorData:
     """What the key signed, once it is for this rp id and somebody touched the key. The numbers are those of §7.1."""
     if len(raw) < _HEADER:
         reject("authenticator data cut short")
@@ -166,7 +172,7 @@ def _authenticator_data(raw: bytes, rp: RelyingParty) -> AuthenticatorData:
     if end != len(raw):
         reject("length of the authenticator data")
     data = AuthenticatorData(raw)
-    if not hmac.compare_digest(data.rp_id_hash, hashlib.sha256(rp.id.encode()).digest()):
+    if not hmac.compare_digest(data.rp_id_hash, hashlib.sha256(rp_id.encode()).digest()):
         reject("rp id")  # step 14
     if not flags & _UP:
         reject("nobody was present")  # step 15
