@@ -35,7 +35,8 @@ class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where an account is logged on. `id` stays the same while `token_hash` changes with every step up.
 
-    A `password_only` session still owes the key. `proof` says what `proven_at` rests on; `device` is the browser's random id.
+    A `password_only` session still owes the key. `proof` says what `proven_at` rests on; `device` is the browser's random id;
+    `entered_at` is since when it is authenticated; until `number_until` the help desk finds it by its number.
     """
 
     id: str
@@ -49,6 +50,8 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     proof: Proof | None = None
     proven_at: datetime | None = None
     device: str = ""
+    entered_at: datetime | None = None
+    number_until: datetime | None = None
 
 
 class VerificationCode(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,10 +103,14 @@ class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The account was asked to open without a key, once a wait is over, unless one of its keys is touched before."""
+    """The account was asked to open without a key, once a wait is over, unless one of its keys is touched before.
+
+    With a `token_hash` it is a pass: the help desk lets the browser in that carries this token, once.
+    """
 
     asked_at: datetime
     opens_at: datetime
+    token_hash: bytes = b""
 
 
 class ChainLink(Struct, frozen=True, kw_only=True, omit_defaults=True):

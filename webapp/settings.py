@@ -84,6 +84,7 @@ class Settings:
     session_lifetime: timedelta = _WEEK
     session_idle: timedelta = _HALF_DAY
     wait: timedelta | None = None
+    helpdesk_wait: timedelta = timedelta(hours=24)
     events_kept: timedelta | None = None
     web_concurrency: int = 1
     listen: str = ""
@@ -439,6 +440,13 @@ def _wait(text: str) -> timedelta:
     return wait
 
 
+def _helpdesk_wait(text: str) -> timedelta:
+    wait = _duration(text)
+    if wait < timedelta(hours=1):
+        raise ValueError("must be at least 1h: whoever owns the account has to read the mail about it, and touch a key.")
+    return wait
+
+
 def _web_concurrency(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) < 1:
         raise ValueError("must be a number of processes, such as 2: one for each core is usual.")
@@ -568,6 +576,11 @@ TABLE = (
         "KEYSTEAD_WAIT", _maybe(_wait), "", "72h",
         "After how long an account opens by its password alone for somebody who has neither key nor recovery code, unless one of "
         "its keys is touched before. Told by mail at once and each day. Not at all by default: then the help desk decides.",
+    ),
+    Setting(
+        "KEYSTEAD_HELPDESK_WAIT", _helpdesk_wait, "24h", "48h",
+        "After how long a pass of the help desk (`keystead helpdesk NUMBER --pass`) lets one browser log on without the key, "
+        "once. It is mailed at once, and one touch of a key stops it. At least `1h`.",
     ),
     Setting(
         "KEYSTEAD_EVENTS_KEPT", _maybe(_duration), "", "365d",

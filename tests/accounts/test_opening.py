@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from backends.records import Account
-from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, account, act, key, settings
+from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, account, act, key, logged_on, settings
 from webapp.accounts import opening, owed
 from webapp.accounts.decision import Refused
 
@@ -66,10 +66,12 @@ def test_a_stop_takes_back_what_was_to_be_told() -> None:
 
 
 def test_the_wait_is_over_when_it_is() -> None:
-    was = asked()
-    assert not opening.has_passed(was, NOW + 3 * DAY - MINUTE)
-    assert opening.has_passed(was, NOW + 3 * DAY)
-    assert not opening.has_passed(account(), NOW + 3 * DAY)
+    was, session, _ = logged_on(asked(), stage="password_only")
+    waiting = settings(wait=3 * DAY)
+    assert not opening.has_passed(was, waiting, session, NOW + 3 * DAY - MINUTE)
+    assert opening.has_passed(was, waiting, session, NOW + 3 * DAY)
+    assert not opening.has_passed(account(), waiting, session, NOW + 3 * DAY)
+    assert not opening.has_passed(was, settings(), session, NOW + 3 * DAY), "the deployer allows none any more"
 
 
 def test_when_it_opens_no_key_is_lost_and_those_that_were_suspended_stay_so() -> None:

@@ -19,7 +19,7 @@ from backends.protocol import Backend
 from backends.records import Account
 from tests import hashes, mongo_server
 from webapp import clock
-from webapp.accounts import keys, links, recovery
+from webapp.accounts import helpdesk, keys, links, recovery
 from webapp.routes import ROUTES
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site, running
@@ -158,6 +158,22 @@ def _open_after_the_wait(stage: Stage) -> Ask:
     stage.visitor.follow(stage.visitor.submit_password(stage.account.username, stage.site.password))
     stage.visitor.get("/logon/wait")
     return lambda: stage.visitor.submit("/logon/wait")
+
+
+@scene("helpdesk.ask")
+def _ask_for_a_number(stage: Stage) -> Ask:
+    stage.owe_key()
+    stage.visitor.get("/logon/help")
+    return lambda: stage.visitor.submit("/logon/help")
+
+
+@scene("helpdesk.enter")
+def _enter_with_a_pass(stage: Stage) -> Ask:
+    _ask_for_a_number(stage)()
+    stage.site.change(stage.now, helpdesk.give_pass, stage.now.sessions[-1].id)
+    stage.clock.move(timedelta(hours=25))
+    stage.visitor.follow(stage.visitor.submit_password(stage.account.username, stage.site.password))
+    return lambda: stage.visitor.submit("/logon/help/enter")
 
 
 @scene("logon.log_off")

@@ -11,7 +11,19 @@ from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
 
-ON_BOTH = ("binding", "email", "forgotten", "logon", "not_me", "opening", "password", "proving", "recovery", "removed")
+ON_BOTH = (
+    "binding",
+    "email",
+    "forgotten",
+    "helpdesk",
+    "logon",
+    "not_me",
+    "opening",
+    "password",
+    "proving",
+    "recovery",
+    "removed",
+)
 """The flow itself, which runs on the file backend and on MongoDB alike."""
 
 

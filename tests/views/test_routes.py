@@ -23,9 +23,9 @@ from webapp.testing.visitor import Visitor, at_once
 
 HALF_SIGNED_IN_MAY = {
     "logon.key", "logon.begin_key", "logon.finish_key", "logon.recovery_code", "logon.use_recovery_code", "logon.wait",
-    "logon.ask_to_open", "logon.log_off",
+    "logon.ask_to_open", "helpdesk.show", "helpdesk.ask", "helpdesk.enter", "logon.log_off",
 }  # fmt: skip
-"""DESIGN: /logon/key…, /logon/recovery, /logon/wait, /logoff."""
+"""DESIGN: /logon/key…, /logon/recovery, /logon/wait, /logon/help, /logoff."""
 NEEDS_PROOF = {
     "binding.begin_bind", "binding.finish_bind", "binding.name_key", "recovery.confirm", "password.change",
     "password.submit_change", "email.show", "email.verify",

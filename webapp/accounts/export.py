@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backends.records import Account, Event, Notification, RecoveryCode, SecurityKey, Session, VerificationCode
+from backends.records import Account, Event, Notification, Opening, RecoveryCode, SecurityKey, Session, VerificationCode
 from webapp.accounts.context import Context
 
 PAGE = 500
@@ -20,6 +20,7 @@ WITHHELD: dict[type[msgspec.Struct], frozenset[str]] = {
     RecoveryCode: frozenset({"digest"}),
     Notification: frozenset({"id", "holder"}),
     Event: frozenset({"account_id", "mac", "state"}),
+    Opening: frozenset({"token_hash"}),
 }
 """What is left out of each: what a password, a code or a session could be guessed or taken by, and our own book-keeping."""
 

@@ -53,6 +53,8 @@ SLICES = 16
 """In how many counters those are counted, so that no counter is written by every logon there is."""
 KEY_STEP = Limit("key", 30, WINDOW)
 RECOVERY = Limit("recovery", 10, WINDOW)
+HELPDESK = Limit("helpdesk", 10, HOUR)
+"""Numbers for the help desk that one address may ask for, for one account."""
 CODES = Limit("codes", 10, DAY)
 """Verification codes mailed to one account."""
 RESET_ASKER = Limit("reset-asker", 20, HOUR)

@@ -31,7 +31,7 @@ def begin(
     account = replace(account, password_hash=stronger) if stronger else account
     account = sessions.log_off(account, act, sessions.hash_token(before)).account if before else account
     if keys.asked(account, act.settings):
-        return Decision(sessions.begin(account, act, token, "password_only"))
+        return Decision(opening.follow(sessions.begin(account, act, token, "password_only"), token, before))
     account = sessions.begin(account, act, token, "authenticated")
     return _entered(account, act, "")
 
@@ -66,12 +66,12 @@ def with_recovery_code(account: Account, act: Act, session_id: str, typed: str, 
 
 def without_key(account: Account, act: Act, session_id: str, token: str) -> Decision:
     """In, where no key is asked for any more: it was unbound since the password was given, or a wait is over."""
-    events: list[Happened] = []
+    proof, events = None, list[Happened]()
     if keys.asked(account, act.settings):
-        if act.settings.wait is None or not opening.has_passed(account, act.now):
+        if not opening.has_passed(account, act.settings, sessions.get(account, session_id), act.now):
             raise sessions.KeyOwed
-        account, events = opening.suspend_all(account, act)
-    return _entered(_stepped_up(account, act, session_id, token, None), act, "", events)
+        account, proof, events = opening.use(account, act, session_id)
+    return _entered(_stepped_up(account, act, session_id, token, proof), act, "", events)
 
 
 def _stepped_up(account: Account, act: Act, session_id: str, token: str, proof: Proof | None) -> Account:

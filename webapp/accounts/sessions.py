@@ -158,7 +158,7 @@ def begin(account: Account, act: Act, token: str, stage: Stage) -> Account:
     session = Session(
         id=_id_of(token), token_hash=hash_token(token), stage=stage, begun_at=act.now,
         seen_at=act.now, expires_at=lifetime, address=act.address, browser=act.browser,
-        device=act.device.id if act.device else "",
+        device=act.device.id if act.device else "", entered_at=act.now if stage == "authenticated" else None,
     )  # fmt: skip
     return replace(account, sessions=_bounded(account.sessions, session, act.now))
 
@@ -171,10 +171,17 @@ def step_up(account: Account, act: Act, session: Session, token: str, proof: Pro
         stage="authenticated",
         seen_at=act.now,
         expires_at=_expiry(act, session.begun_at),
+        entered_at=act.now if session.stage == "password_only" else session.entered_at,
+        number_until=None,
         proof=proof or session.proof,
         proven_at=act.now if proof else session.proven_at,
     )
     return replace(account, sessions=_bounded(account.sessions, stepped, act.now))
+
+
+def in_place(account: Account, changed: Session) -> Account:
+    """The account with this session as it is now."""
+    return replace(account, sessions=tuple(changed if each.id == changed.id else each for each in account.sessions))
 
 
 def keep_only(account: Account, session_id: str | None) -> Account:
@@ -192,8 +199,7 @@ def seen(account: Account, act: Act, session_id: str) -> Decision:
         return Decision(account)
     account, events = required.noted(account, act)
     session = replace(session, seen_at=act.now, expires_at=_expiry(act, session.begun_at))
-    sessions = tuple(session if each.id == session_id else each for each in account.sessions)
-    return Decision(replace(account, sessions=sessions), events)
+    return Decision(in_place(account, session), events)
 
 
 def end(account: Account, act: Act, session_id: str) -> Decision:

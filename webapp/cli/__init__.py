@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webapp import __version__
-from webapp.cli import accounts, backend, events, keys, removal
+from webapp.cli import accounts, backend, events, helpdesk, keys, removal
 from webapp.cli.running import Refused, run
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def secret() -> None:
 
 for command in (removal.remove, removal.export):
     accounts.account.add_command(command)
-for group in (accounts.account, keys.key, backend.backend, events.events):
-    main.add_command(group)
+for command in (accounts.account, keys.key, helpdesk.helpdesk, backend.backend, events.events):
+    main.add_command(command)
 
 
 @contextmanager

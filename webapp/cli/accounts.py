@@ -9,8 +9,11 @@ import click
 from webapp.cli.running import account_named, moment, run, table
 
 if TYPE_CHECKING:
-    from backends.records import Account, SecurityKey
+    from backends.records import Account, Event, Opening, SecurityKey
     from webapp.accounts.context import Context
+
+RECENT = 10
+"""How many events are shown with an account."""
 
 
 @click.group()
@@ -70,8 +73,12 @@ def list_accounts(as_json: bool) -> None:
 @account.command("show")
 @click.argument("username")
 def show(username: str) -> None:
-    """Show one account, its keys, and where it is logged on."""
-    for label, text in run(lambda ctx: _shown(ctx, username)):
+    """Show one account, its keys, where it is logged on, and what happened lately."""
+
+    async def work(ctx: "Context") -> list[tuple[str, str]]:
+        return await facts(ctx, await account_named(ctx, username))
+
+    for label, text in run(work):
         click.echo(f"{label:<16}{text}")
 
 
@@ -198,14 +205,15 @@ def in_groups(names: tuple[str, ...]) -> tuple[str, ...]:
         raise click.BadParameter(str(wrong), param_hint="GROUP") from None
 
 
-async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
+async def facts(ctx: "Context", found: "Account") -> list[tuple[str, str]]:
+    """What whoever helps somebody wants to know of an account: a label and a text each."""
     from webapp import clock
     from webapp.accounts import keys, preview, recovery, required
 
-    found = await account_named(ctx, username)
     asked, listed = preview.includes(ctx.settings, found), ", listed" if found.listed else ""
     due_at = required.since(found, ctx.settings)
-    live = [session for session in found.sessions if session.expires_at > clock.now()]
+    live = [session for session in found.sessions if session.expires_at > clock.now() and session.stage == "authenticated"]
+    lately = await ctx.backend.events_of(found.id, RECENT)
     return [
         ("Username", found.username),
         ("E-mail", found.email),
@@ -216,16 +224,26 @@ async def _shown(ctx: "Context", username: str) -> list[tuple[str, str]]:
         *([("Key required", f"from {moment(due_at)} on")] if due_at else []),
         ("Needs a key", "yes" if keys.asked(found, ctx.settings) else "no"),
         *([("Frozen", moment(found.frozen_at) + _until(found))] if found.frozen_at else []),
-        *([("Opens", f"{moment(found.opening.opens_at)}, without a key")] if found.opening else []),
+        *([("Opens", f"{moment(found.opening.opens_at)}, without a key{_for_whom(found.opening)}")] if found.opening else []),
         *(("Key", f"{key.name}, bound {moment(key.bound_at)}, {used(key)}") for key in found.keys),
         ("Codes left", str(recovery.left(found))),
         *(("Logged on", f"{each.browser}, {each.address}, {moment(each.begun_at)}") for each in live),
         *([("Letters owed", str(len(found.notifications)))] if found.notifications else []),
+        *(("Event", _event(each)) for each in reversed(lately)),
     ]
 
 
 def _until(frozen: "Account") -> str:
     return ", until `keystead account unfreeze`" if frozen.barred else ""
+
+
+def _event(event: "Event") -> str:
+    what = f"{event.kind}: {event.detail}" if event.detail else event.kind
+    return ", ".join(text for text in (moment(event.at), what, event.browser, event.address) if text)
+
+
+def _for_whom(opening: "Opening") -> str:
+    return ", once, for the browser with the pass" if opening.token_hash else ""
 
 
 def used(key: "SecurityKey") -> str:

@@ -56,6 +56,15 @@ def run(work: Work[T]) -> T:
         raise Refused(f"The backend does not answer: {unavailable}") from None
 
 
+def log_to_stderr(settings: "Settings") -> None:
+    """What is logged where the server does it is logged here as well: for what is not only recorded with the account."""
+    import logging.config
+
+    from webapp import logs
+
+    logging.config.dictConfig(logs.config(settings.logs))
+
+
 async def account_named(ctx: "Context", name: str) -> "Account":
     """The account of this name or address; a ClickException if there is none."""
     found = await ctx.backend.account_named(name)

@@ -28,6 +28,7 @@ class _News(NamedTuple):
 
 
 _KEY = (("Key", "key"), ("By", "by"))
+_PASS = (("It opens", "opens"), ("For", "for"))
 _NEWS: dict[str, _News] = {
     "key bound": _News(
         "A security key was bound to your account",
@@ -72,6 +73,23 @@ _NEWS: dict[str, _News] = {
         "Your account will still open without a key",
         "Your account will open by its password alone. If that was not you, log on with your key now: one touch stops it.",
         (("It opens", "opens"),),
+    ),
+    "pass given": _News(
+        "A browser will log on without your key",
+        "Somebody who knows your password called the help desk, which gave their browser a pass: it opens your account once "
+        "without a key. Your keys stay bound. If that was not you, log on with your key now: one touch stops it.",
+        _PASS,
+    ),
+    "pass waits": _News(
+        "A browser will still log on without your key",
+        "The help desk gave a browser a pass: it opens your account once without a key. If that was not you, log on with your "
+        "key now: one touch stops it.",
+        _PASS,
+    ),
+    "pass used": _News(
+        "A browser logged on without your key",
+        "The pass that the help desk gave was used: your account was opened without a key, this once. Your keys are still bound, "
+        "and asked for at the next logon.",
     ),
     "opened after the wait": _News(
         "Your account was opened without a key",

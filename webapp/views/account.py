@@ -13,6 +13,7 @@ NOTICES = {
     "reinstated": "The key is asked for at logon again.",
     "recovery": "Your recovery codes are in force. Keep them where you find them without your key.",
     "recovered": "You are logged on. Unbind the key that you have lost, and bind another one.",
+    "helped": "You are logged on without your key, this once. Bind a new key now, then unbind the one that you have lost.",
     "opened": "You are logged on without a key. Your keys are suspended: unbind those that are lost, and bind another one.",
     "password": "Your password is changed. You are logged off everywhere else.",
     "email": "Your e-mail address is changed. You are logged off everywhere else.",

@@ -143,7 +143,7 @@ async def wait(request: Request, who: PasswordOnly) -> Response:
 @guards.password_only
 async def ask_to_open(request: Request, who: PasswordOnly) -> Response:
     """The wait begins; or, once it is over, the account opens."""
-    if keys.asked(who.account, who.context.settings) and not opening.has_passed(who.account, clock.now()):
+    if keys.asked(who.account, who.context.settings) and not _has_passed(who):
         with suppress(Refused):  # not allowed here: the page says what is
             await who.change(opening.ask)
         return responses.go(request, "logon.wait")
@@ -180,6 +180,8 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
         await _end(ctx, before)
     if not sessions.is_authenticated(account, token):
         cookies.hand_out(request, token)
+        if opening.is_pass_of(account, sessions.hash_token(token)):
+            return responses.go(request, "helpdesk.show")
         return responses.go(request, "logon.key", {"next": wanted} if wanted else None)
     return _entered(request, ctx, account, token, _next(request, wanted))
 
@@ -236,16 +238,20 @@ def _recovery(request: Request, who: PasswordOnly, *, error: str | None = None, 
     return responses.page(request, "logon_recovery.html", status, username=who.account.username, error=error, can_wait=wait)
 
 
+def _has_passed(who: PasswordOnly) -> bool:
+    return opening.has_passed(who.account, who.context.settings, who.session, clock.now())
+
+
 def _wait(request: Request, who: PasswordOnly) -> Response:
     settings, account = who.context.settings, who.account
-    if settings.wait is None:
+    if settings.wait is None or opening.is_pass(account):
         return responses.go(request, "logon.recovery_code")
     return responses.page(
         request,
         "logon_wait.html",
         username=account.username,
         opening=account.opening,
-        over=opening.has_passed(account, clock.now()),
+        over=_has_passed(who),
         hours=int(settings.wait.total_seconds() // 3600),
     )
 
@@ -272,6 +278,7 @@ def _panel(
         next=wanted,
         device=responses.device(request),
         opening=who.account.opening,
+        own_pass=opening.is_pass_of(who.account, who.session.token_hash),
         ceremony=ceremony,
         failure=FAILURES[failure] if failure else None,
     )

@@ -4,6 +4,8 @@ A site at the root has `__Host-` cookies, which no sub-domain and no plain http 
 mounted under a path keeps its cookies to that path, and from its neighbours' applications.
 """
 
+from datetime import timedelta
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,9 +23,10 @@ def token(request: Request) -> str | None:
     return _signed(request, "")
 
 
-def hand_out(request: Request, token: str) -> None:
-    """The answer carries this token."""
+def hand_out(request: Request, token: str, keep: timedelta | None = None) -> None:
+    """The answer carries this token: until the browser is closed, or for as long as it is to be kept."""
     request.state.fresh_token = token
+    request.state.token_kept = f"; Max-Age={int(keep.total_seconds())}" if keep else ""
 
 
 def take_away(request: Request) -> None:
@@ -63,7 +66,7 @@ class Cookies:
             if message["type"] == "http.response.start":
                 state, headers = scope.get("state", {}), MutableHeaders(scope=message)
                 if (token := state.get("fresh_token")) is not None:
-                    headers.append("set-cookie", _cookie(self.settings, "", token))
+                    headers.append("set-cookie", _cookie(self.settings, "", token, state.get("token_kept", "")))
                 if known := state.get("known_browser"):
                     headers.append("set-cookie", _cookie(self.settings, "-browser", known, f"; Max-Age={YEAR}"))
             await send(message)
