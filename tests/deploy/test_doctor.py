@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from backends import migrate, open_backend, sqlite_file
 from backends.contract.samples import account, key
@@ -28,14 +30,19 @@ from backends.records import Account, Notification
 from tests import mongo_server
 from tests.browser import live_site
 from tests.browser.live_site import Site
-from webapp import clock
+from webapp import clock, signing
 from webapp.accounts import rotation
 from webapp.accounts.owed import GIVEN_UP
+from webapp.doctor import filesystem, outside, records
+from webapp.doctor.finding import Context, Options
+from webapp.settings import Settings
 from webapp.testing.clock import Clock
 from webapp.testing.mailbox import SmtpMailbox, free_port, text_of
 
 DOCTOR = [sys.executable, "-m", "webapp", "doctor"]
 SECRET = "pU3xk9vQmZt6LbRw2yHs8cNf4dGj7aEo"
+HASH = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
+FOREIGN = "{SSHA512}whatever that is"
 FAKETIME = shutil.which("faketime")
 
 
@@ -85,6 +92,7 @@ class Deployment:
         return faults[0]
 
     def add(self, account: Account) -> None:
+        account = account if account.password_hash == FOREIGN else replace(account, password_hash=HASH)
         asyncio.run(_add(self.environ["KEYSTEAD_BACKEND"], account))
 
 
@@ -110,14 +118,17 @@ def deployment(tmp_path: Path, mailbox: SmtpMailbox) -> Deployment:
 
 def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, mailbox: SmtpMailbox) -> None:
     with live_site.serving(tmp_path, KEYSTEAD_MAIL=mailbox.url) as site:
+        site.person("anna")
         done = site.keystead("doctor", "--mail", "anna@example.com")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Nothing is wrong.\n" in done.stdout
-    checks = [line.split()[:2] for line in done.stdout.splitlines() if line and not line.startswith(" ")]
+    looked_at, _, not_looked_at = done.stdout.partition("\nNot looked at:\n")
+    assert looked_at.endswith("\nNothing is wrong.\n")
+    assert [line.split()[0] for line in not_looked_at.splitlines() if not line.startswith(" ")] == ["never", "never"]
+    assert "Whether a backup can be restored" in not_looked_at
+    checks = [line.split()[:2] for line in looked_at.splitlines() if line and not line.startswith(" ")]
     expected = [
-        "settings", "secrets", "address", "help", "backend", "files", "disk", "clock", "keys", "rotation", "accounts",
-        "letters", "mail",
-        "server",
+        "settings", "secrets", "address", "help", "sessions", "processes", "backend", "files", "disk", "clock", "keys",
+        "rotation", "accounts", "letters", "mail", "server",
     ]  # fmt: skip
     assert checks == [*(["ok", name] for name in expected), ["Nothing", "is"]]
     assert mailbox.newest("anna@example.com")["subject"] == "Mail from Keystead arrives"
@@ -127,8 +138,10 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, mailbox: SmtpMa
 def test_what_cannot_be_reached_from_here_is_no_fault_and_is_said(deployment: Deployment) -> None:
     done = deployment.examined()
     assert done.returncode == 0
-    assert "unchecked  server     https://account.example.invalid cannot be reached from here" in done.stdout
-    assert "Nothing is wrong. 1 could not be checked from here." in done.stdout
+    looked_at, _, not_looked_at = done.stdout.partition("\nNot looked at:\n")
+    assert "unchecked  server     https://account.example.invalid cannot be reached from here" in not_looked_at
+    assert looked_at.endswith("Nothing is wrong. 1 could not be checked from here.\n")
+    assert "unchecked" not in looked_at
 
 
 def test_doctor_leaves_the_deployment_as_it_was(deployment: Deployment) -> None:
@@ -149,6 +162,7 @@ def test_mongodb_is_examined_too(deployment: Deployment) -> None:
     with mongo_server.running() as address:
         url = mongo_server.database(address)
         subprocess.run([*DOCTOR[:3], "backend", "migrate", "--url", url], check=True, capture_output=True)
+        asyncio.run(_add(url, account("bert", password_hash=HASH)))
         found = {finding["check"]: finding for finding in deployment.findings(KEYSTEAD_BACKEND=url)}
     assert {found[check]["state"] for check in ("backend", "clock", "keys", "accounts", "letters")} == {"ok"}
     assert "the backend's agree" in found["clock"]["text"]
@@ -316,7 +330,156 @@ def test_what_hangs_on_a_setting_that_is_wrong_waits_and_the_rest_is_looked_at(d
     assert found["mail"]["state"] == "ok"
 
 
+# mistakes that look like something else
+
+
+def test_a_file_that_was_cut_off(deployment: Deployment) -> None:
+    os.truncate(deployment.file, 5000)
+    fault = deployment.fault()
+    assert fault["check"] == "backend"
+    assert "was cut off: 5,000 of" in fault["text"]
+    assert "Restore a backup into a new file" in fault["text"]
+
+
+def test_an_empty_file(deployment: Deployment) -> None:
+    deployment.file.write_bytes(b"")
+    assert "is empty. If it held records, restore a backup" in deployment.fault()["text"]
+
+
+def test_a_folder_in_the_place_of_the_file(deployment: Deployment) -> None:
+    assert "is a directory: name a file in it" in deployment.fault(KEYSTEAD_BACKEND=deployment.folder.as_uri())["text"]
+
+
+def test_a_file_in_memory(deployment: Deployment) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        shutil.copy(deployment.file, Path(folder) / "keystead.db")
+        fault = deployment.fault(KEYSTEAD_BACKEND=f"file://{folder}/keystead.db")
+    assert (fault["check"], "lies in memory (tmpfs): it is gone" in fault["text"]) == ("disk", True)
+    assert "a disk that stays" in fault["todo"]
+
+
+@pytest.mark.parametrize(("kind", "state", "said"), [
+    ("nfs4", "wrong", "lies on another machine (nfs4), where its locks do not hold"),
+    ("fuse.sshfs", "wrong", "lies on another machine"),
+    ("overlay", "unchecked", "may lie in a container's own layer"),
+    ("ext4", "ok", "MB are free"),
+])  # fmt: skip
+@pytest.mark.anyio
+async def test_what_kind_of_disk_it_lies_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, state: str, said: str
+) -> None:
+    (tmp_path / "a disk").mkdir()
+    place = str(tmp_path / "a disk").replace(" ", "\\040")
+    lines = [
+        "22 1 0:1 / / rw - tmpfs none rw",
+        f"23 22 0:2 / {place} rw,relatime shared:1 - {kind} host:/x rw",
+        "24 22 0:3 / /x rw",
+    ]
+    (tmp_path / "mounts").write_text("\n".join(lines))
+    monkeypatch.setattr(filesystem, "MOUNTS", tmp_path / "mounts")
+    [found] = await records.disk(Context(at_file(tmp_path / "a disk" / "k.db"), Options(free=0)))
+    assert (found.state, said in found.text) == (state, True)
+
+
+@pytest.mark.anyio
+async def test_what_root_may_do_says_nothing_of_the_user_that_owns_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "k.db").touch(0o600)
+    if os.getuid() == 0:
+        os.chown(tmp_path / "k.db", 12345, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    [found] = await records.files(Context(at_file(tmp_path / "k.db"), Options()))
+    assert (found.state, "doctor runs as root. Run it as that user" in found.text) == ("unchecked", True)
+
+
+def at_file(file: Path) -> Settings:
+    return Settings(public_url="https://a.b", secret_keys=(SECRET,), backend=file.as_uri(), mail="", mail_from="")
+
+
+@pytest.mark.parametrize("sender", ["root@localhost", "Keystead <keystead@server>", "keystead@mail.local"])
+def test_mail_from_nowhere(deployment: Deployment, sender: str) -> None:
+    fault = deployment.fault(KEYSTEAD_MAIL_FROM=sender)
+    assert (fault["check"], "which is no address for anybody else" in fault["text"]) == ("mail", True)
+    assert "your own domain" in fault["todo"]
+
+
+@pytest.mark.parametrize(("address", "todo"), [
+    ("smtp://mail.example.invalid:465", "Write smtps://"),
+    ("smtps://mail.example.invalid:587", "Write smtp://"),
+])  # fmt: skip
+def test_a_port_of_mail_that_speaks_the_other_way(deployment: Deployment, address: str, todo: str) -> None:
+    fault = deployment.fault(KEYSTEAD_MAIL=address)
+    assert (fault["check"], todo in fault["todo"]) == ("mail", True)
+
+
+def test_a_session_that_may_idle_for_longer_than_it_lives(deployment: Deployment) -> None:
+    fault = deployment.fault(KEYSTEAD_SESSION_LIFETIME="8h", KEYSTEAD_SESSION_IDLE="12h")
+    assert (fault["check"], "nobody is ever logged off for doing nothing" in fault["text"]) == ("sessions", True)
+
+
+def test_a_number_of_processes_that_is_none(deployment: Deployment) -> None:
+    fault = deployment.fault(WEB_CONCURRENCY="auto")
+    assert (fault["check"], "one for each core is usual" in fault["text"]) == ("settings", True)
+
+
+def test_more_processes_than_the_machine_has_use_for(deployment: Deployment) -> None:
+    fault = deployment.fault(WEB_CONCURRENCY="2000")
+    assert (fault["check"], "2000 processes on" in fault["text"]) == ("processes", True)
+    assert "one for each core" in fault["todo"]
+
+
+def test_a_proxy_that_is_the_whole_world(deployment: Deployment) -> None:
+    fault = deployment.fault(KEYSTEAD_TRUSTED_PROXIES="0.0.0.0/0")
+    assert "whoever is in there can pretend to come from anywhere" in fault["text"]
+
+
+def test_an_address_to_listen_on_with_a_port_in_it(deployment: Deployment) -> None:
+    assert "the port stands in PORT" in deployment.fault(KEYSTEAD_LISTEN="0.0.0.0:8000")["text"]
+
+
+def test_the_address_of_the_readme(deployment: Deployment) -> None:
+    moved = {"KEYSTEAD_PUBLIC_URL": "https://account.example.com", "KEYSTEAD_MOVED_FROM": "account.example.invalid"}
+    fault = deployment.fault(**moved)
+    assert (fault["check"], "is an address from an example" in fault["text"]) == ("address", True)
+
+
+def test_a_certificate_that_ends_soon_and_was_not_renewed() -> None:
+    def ends_in(days: float, of: float = 90) -> list[str]:
+        now = time.time()
+        moments = {"notBefore": now - (of - days) * 86400, "notAfter": now + days * 86400}
+        told = {name: time.strftime("%b %d %H:%M:%S %Y GMT", time.gmtime(at)) for name, at in moments.items()}
+        return [finding.text for finding in outside._ends_soon("https://a.b", told)]
+
+    assert (ends_in(20), ends_in(3, of=6), outside._ends_soon("https://a.b", None)) == ([], [], [])
+    assert "The certificate of https://a.b ends on 20" in ends_in(10)[0]
+    assert ends_in(0.5, of=6)
+
+
 # people
+
+
+def test_a_password_hash_that_nobody_can_verify(deployment: Deployment) -> None:
+    deployment.add(account("bert", password_hash=FOREIGN))
+    fault = deployment.fault()
+    assert (fault["check"], "the password hash of bert" in fault["text"]) == ("accounts", True)
+    assert "keystead account password" in fault["todo"]
+
+
+def test_a_preview_of_listed_accounts_without_any(deployment: Deployment) -> None:
+    assert "nobody is asked for a key" in deployment.fault(KEYSTEAD_PREVIEW="listed")["text"]
+    deployment.add(account("bert", listed=True))
+    assert [finding for finding in deployment.findings(KEYSTEAD_PREVIEW="listed") if finding["state"] == "wrong"] == []
+
+
+def test_a_secret_that_was_taken_away_while_accounts_are_sealed_with_it(deployment: Deployment) -> None:
+    key = "Rk7tQ2wXz9LmB4vNc6YpHs8JdF3gUe5a"
+    deployment.add(account("bert", seal=signing.key_id(key) + bytes(32)))
+    fault = deployment.fault()
+    assert fault["check"] == "rotation"
+    assert f"1 account was sealed with a secret that is no longer set (its id is {signing.key_id(key).hex()})" in fault["text"]
+    assert "KEYSTEAD_RETIRED_KEYS" in fault["todo"]
+    assert [each for each in deployment.findings(KEYSTEAD_RETIRED_KEYS=key) if each["state"] == "wrong"] == []
 
 
 def test_two_accounts_that_share_an_address_are_named(deployment: Deployment) -> None:
@@ -330,11 +493,12 @@ def test_two_accounts_that_share_an_address_are_named(deployment: Deployment) ->
     assert "keystead account email" in fault["todo"]
 
 
-def test_where_nobody_has_an_account_yet_that_is_said(deployment: Deployment) -> None:
+def test_a_store_that_is_empty_may_be_the_wrong_one(deployment: Deployment) -> None:
     deployment.file.unlink()
     subprocess.run([*DOCTOR[:3], "backend", "migrate"], env=deployment.environ, check=True, capture_output=True)
-    found = {finding["check"]: finding["text"] for finding in deployment.findings()}
-    assert found["accounts"] == "There is none yet: `keystead account add` makes one."
+    fault = deployment.fault()
+    assert (fault["check"], fault["text"]) == ("accounts", "There is no account.")
+    assert "see that KEYSTEAD_BACKEND names them, and that its disk is mounted" in fault["todo"]
 
 
 def owed(since: timedelta, attempts: int = 0, due_in: timedelta = timedelta()) -> Notification:
@@ -378,6 +542,7 @@ def test_letters_that_were_given_up_within_a_week(deployment: Deployment) -> Non
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with live_site.serving(tmp_path_factory.mktemp("site")) as site:
+        site.person("anna")
         yield site
 
 
@@ -390,7 +555,7 @@ def server_fault(site: Site, *words: str, **changes: str) -> dict[str, str]:
 
 
 def test_a_server_that_was_started_with_other_secrets(site: Site) -> None:
-    fault = server_fault(site, KEYSTEAD_SECRET_KEYS=SECRET)
+    fault = server_fault(site, KEYSTEAD_SECRET_KEYS=SECRET, KEYSTEAD_RETIRED_KEYS=site.environ["KEYSTEAD_SECRET_KEYS"])
     assert "A Keystead with other secrets answers" in fault["text"]
     assert "start it again" in fault["todo"]
 

@@ -99,6 +99,7 @@ def deployed(
     url = f"https://localhost:{where.https}{prefix}"
     settings = {"PORT": str(where.keystead), "KEYSTEAD_PUBLIC_URL": url, "KEYSTEAD_TRUSTED_PROXIES": trusted}
     with live_site.serving(folder / "site", **settings) as site, proxy(name, folder / name, where, change):
+        site.person("somebody")
         yield Deployment(replace(site, url=url), where)
 
 

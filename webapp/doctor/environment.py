@@ -2,15 +2,24 @@
 
 import difflib
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from secrets import token_urlsafe
 
 from webapp.doctor.finding import Context, Finding, ok, wrong
 from webapp.settings import PREFIX, TABLE, Settings, SettingsError
 
 LEAST_BITS = 100
+MEGABYTE = 1_000_000
+PROCESS = 93
+"""MB of a process while it checks passwords."""
+MOST_OF_A_CORE = 8
+"""Processes that are more than any core has use for."""
+_EXAMPLE = re.compile(r"(^|\.)example\.(com|net|org)$|\.example$")
+"""Names that are given to nobody (RFC 2606)."""
 _WORDS = re.compile(r"secret|password|passwort|change_?me|example|keystead|default|123456|abcdef|qwert|(.)\1{5}", re.IGNORECASE)
 _MAKE = "Make one with `keystead secret`. Put it in front, keep the old one behind it (with a comma between) for a day."
 
@@ -61,10 +70,38 @@ async def secrets(ctx: Context) -> list[Finding]:
     return found or [ok("Nobody will guess them.")]
 
 
+async def durations(ctx: Context) -> list[Finding]:
+    """Whether each of them can ever count."""
+    idle, whole = ctx.settings.session_idle, ctx.settings.session_lifetime
+    if idle > whole:
+        text = "KEYSTEAD_SESSION_IDLE is longer than KEYSTEAD_SESSION_LIFETIME: nobody is ever logged off for doing nothing."
+        return [wrong(text, "Make it shorter than the whole, such as 12h of 7d.")]
+    return [ok(f"Sessions end after {_long(whole)}, or after {_long(idle)} without a visit.")]
+
+
+async def processes(ctx: Context) -> list[Finding]:
+    """Whether this machine has what so many of them need."""
+    wanted, cores = ctx.settings.web_concurrency, os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEGABYTE
+    if wanted > cores * MOST_OF_A_CORE or wanted * PROCESS > memory:
+        text = f"{wanted} processes on {cores} cores with {memory:,} MB: each takes {PROCESS} MB while it checks passwords."
+        return [wrong(text, f"Set WEB_CONCURRENCY to one for each core: {cores}.")]
+    return [ok(f"{wanted} on {cores} {'core' if cores == 1 else 'cores'}.")]
+
+
+def _long(duration: timedelta) -> str:
+    days, minutes = divmod(int(duration.total_seconds()) // 60, 24 * 60)
+    parts = ((days, "d"), (minutes // 60, "h"), (minutes % 60, "m"))
+    return " ".join(f"{number}{unit}" for number, unit in parts if number)
+
+
 async def address(ctx: Context) -> list[Finding]:
     """Whether the public URL is one for other people."""
     if ctx.settings.local:
         return [ok(f"{ctx.settings.public_url} is for a look from this machine only.")]
+    if _EXAMPLE.search(ctx.settings.rp_id):
+        text = f"{ctx.settings.public_url} is an address from an example, which belongs to nobody."
+        return [wrong(text, "Set KEYSTEAD_PUBLIC_URL to your own before anybody binds a key: keys stay bound to its domain.")]
     return [ok(f"{ctx.settings.public_url}: keys are bound to {ctx.settings.rp_id}.")]
 
 

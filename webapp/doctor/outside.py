@@ -10,6 +10,7 @@ import json
 import socket
 import ssl
 import time
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -31,11 +32,12 @@ class Unreached(Exception):
 
 
 class Answer(NamedTuple):
-    """What came back: `told` is what the server said to us, None if it said nothing."""
+    """What came back: `told` is what the server said to us, None if it said nothing. Where there is TLS, its certificate."""
 
     status: int
     headers: http.client.HTTPMessage
     told: dict[str, Any] | None
+    certificate: dict[str, Any] | None
 
 
 async def server(ctx: Context) -> list[Finding]:
@@ -46,10 +48,12 @@ async def server(ctx: Context) -> list[Finding]:
         answers = [await asyncio.to_thread(_ask, ctx, url, claim) for claim in (_USUAL, _STANDARD)]
     except Unreached as unreached:
         return [unreached.finding]
+    ends = _ends_soon(url, answers[0].certificate)
     if fault := _somebody_else(ctx.settings, url, answers[0]):
-        return [fault]
+        return [fault, *ends]
     told, headers = [answer.told or {} for answer in answers], answers[0].headers
     found = [
+        *ends,
         *_deployed(ctx.settings, told[0]),
         *_by_its_clock(told[0]),
         *_through_the_proxy(ctx.settings, told),
@@ -96,8 +100,9 @@ def _get(url: str, headers: dict[str, str]) -> Answer:
     connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
     try:
         connection.request("GET", parts.path or "/", headers=headers)
+        certificate = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
         answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, _read(answer.read(100_000)))
+        return Answer(answer.status, answer.headers, _read(answer.read(100_000)), certificate)
     finally:
         connection.close()
 
@@ -121,6 +126,17 @@ def _somebody_else(settings: Settings, url: str, answer: Answer) -> Finding | No
         )
     todo = "Run doctor with the variables that the server was started with, or start it again with these."
     return wrong(f"A Keystead with other secrets answers at {url}.", todo)
+
+
+def _ends_soon(url: str, certificate: dict[str, Any] | None) -> list[Finding]:
+    """Whoever renews certificates does it when a third of their time is left."""
+    if not certificate:
+        return []
+    begins, ends = (ssl.cert_time_to_seconds(certificate[name]) for name in ("notBefore", "notAfter"))
+    if ends - time.time() > (ends - begins) / 6:
+        return []
+    text = f"The certificate of {url} ends on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC."
+    return [wrong(text, "Renew it, and see why it was not renewed by itself. Then nobody gets in: browsers refuse the page.")]
 
 
 def _deployed(settings: Settings, told: dict[str, Any]) -> list[Finding]:

@@ -4,28 +4,32 @@ It reads accounts for some seconds and no longer, however many there are, and sa
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from backends.protocol import Backend
 from backends.records import Account
-from webapp import clock
-from webapp.accounts import addresses, owed
+from webapp import clock, signing
+from webapp.accounts import addresses, owed, passwords
 from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
 from webapp.doctor.records import asked
+from webapp.settings import Settings
 
 SECONDS = 10.0
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
 PAGE = 1000
 NAMED = 10
 """How many are named at the most."""
-_NOBODY = "There is none yet: `keystead account add` makes one."
+_NOBODY = (
+    "`keystead account add` makes one. If there were some, see that KEYSTEAD_BACKEND names them, and that its disk is mounted."
+)
 _NO_LETTER = "Nobody has waited for one for an hour."
 
 
 async def accounts(ctx: Context) -> list[Finding]:
     """How many there are, and what is to be done about some of them."""
-    return await asked(ctx, lambda backends: _read(backends[0]))
+    return await asked(ctx, lambda backends: _read(ctx.settings, backends[0]))
 
 
 async def letters(ctx: Context) -> list[Finding]:
@@ -33,16 +37,55 @@ async def letters(ctx: Context) -> list[Finding]:
     return await asked(ctx, lambda backends: _owed(backends[0]))
 
 
-async def _read(backend: Backend) -> list[Finding]:
-    seen, untold, ends = addresses.Seen(), list[str](), time.monotonic() + SECONDS
+class _Seen:
+    """What was seen of the accounts that were read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.addresses = addresses.Seen()
+        self.untold: list[str] = []
+        self.without_password: list[str] = []
+        self.listed = 0
+        self.missing: Counter[str] = Counter()
+        self._secrets = {signing.key_id(key) for key in settings.sealing_keys}
+
+    def add(self, account: Account) -> None:
+        if account.removed_at:
+            return
+        self.addresses.add(account)
+        self.listed += account.listed
+        self.untold += [account.username] if _was_not_told(account) else []
+        self.without_password += [account.username] if passwords.kind(account.password_hash) == "unknown" else []
+        if account.seal and account.seal[:4] not in self._secrets:
+            self.missing[account.seal[:4].hex()] += 1
+
+    def faults(self, settings: Settings) -> Iterator[Finding]:
+        """What one look at each account shows."""
+        yield from _given_up(self.untold)
+        if self.without_password:
+            text = (
+                f"Nobody can verify the password hash of {_names(self.without_password)}: they cannot log on with any password."
+            )
+            yield wrong(text, "Set a password (`keystead account password`), or let them ask for a new one at the logon.")
+        for id, number in self.missing.items():
+            were = "was" if number == 1 else "were"
+            text = f"{_accounts(number)} {were} sealed with a secret that is no longer set (its id is {id})."
+            yield wrong(text, "Put it into KEYSTEAD_RETIRED_KEYS: without it nobody sees whether they were changed.", "rotation")
+        if settings.preview == "listed" and not self.listed and len(self.addresses):
+            text = "KEYSTEAD_PREVIEW is listed, and no account is listed: nobody is asked for a key."
+            yield wrong(text, "List some (`keystead account preview USERNAME on`), or let everybody be asked (everyone).")
+
+
+async def _read(settings: Settings, backend: Backend) -> list[Finding]:
+    seen, ends = _Seen(settings), time.monotonic() + SECONDS
     async for account in backend.accounts():
-        if not account.removed_at:
-            seen.add(account)
-        untold += [account.username] if _was_not_told(account) else []
+        seen.add(account)
         if time.monotonic() > ends:
-            return [unchecked(f"{len(seen):,} were looked at in {SECONDS:.0f} s, and there are more."), *_given_up(untold)]
-    faults = [*_sharing(await seen.shared(backend)), *_given_up(untold)]
-    return faults or [ok(f"{_accounts(len(seen))}." if len(seen) else _NOBODY)]
+            text = f"{len(seen.addresses):,} were looked at in {SECONDS:.0f} s, and there are more."
+            return [unchecked(text), *seen.faults(settings)]
+    if not len(seen.addresses):
+        return [wrong("There is no account.", _NOBODY)]
+    faults = [*_sharing(await seen.addresses.shared(backend)), *seen.faults(settings)]
+    return faults or [ok(f"{_accounts(len(seen.addresses))}.")]
 
 
 def _sharing(shared: Sequence[Sequence[str]]) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ import webapp
 from backends import open_backend
 from backends.protocol import Backend, IncompatibleStore, Unavailable
 from webapp.clock import now
+from webapp.doctor import filesystem
 from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
 
 MEGABYTE = 1_000_000
@@ -69,10 +70,12 @@ async def clock(ctx: Context) -> list[Finding]:
 
 
 async def disk(ctx: Context) -> list[Finding]:
-    """Whether the file has room to grow."""
+    """Whether the file has room to grow, on a disk that keeps it."""
     file = _file(ctx)
     if file is None or not file.parent.is_dir():
         return [unchecked("The records are not in a file on this machine." if file is None else f"There is no {file.parent}.")]
+    if fault := _elsewhere(file):
+        return [fault]
     free = shutil.disk_usage(file.parent).free // MEGABYTE
     if free < ctx.options.free:
         return [
@@ -81,7 +84,22 @@ async def disk(ctx: Context) -> list[Finding]:
                 "Make room, or move the file to a bigger disk: a full disk stops logons.",
             )
         ]
-    return [ok(f"{free:,} MB are free.")]
+    layered = filesystem.kind(file) in filesystem.LAYERED
+    text = f"{file} may lie in a container's own layer, and go with it: mount a volume there."
+    return [unchecked(text) if layered else ok(f"{free:,} MB are free.")]
+
+
+def _elsewhere(file: Path) -> Finding | None:
+    """If what lies there does not stay, or cannot be shared as SQLite does it."""
+    kind = filesystem.kind(file)
+    if kind in filesystem.IN_MEMORY:
+        return wrong(
+            f"{file} lies in memory ({kind}): it is gone when this machine starts again.", "Move it to a disk that stays."
+        )
+    if kind in filesystem.ON_A_NETWORK:
+        text = f"{file} lies on another machine ({kind}), where its locks do not hold: two servers could both be the first."
+        return wrong(text, "Move it to a disk of this machine, or use MongoDB.")
+    return None
 
 
 async def files(ctx: Context) -> list[Finding]:
@@ -89,6 +107,7 @@ async def files(ctx: Context) -> list[Finding]:
     file = _file(ctx)
     found = [finding for path, mode in _private(ctx, file) for finding in _readable(path, mode)]
     found += _replaceable(file.parent) if file else []
+    found += _owned_by_another(file) if file else []
     return found or [
         ok("Nobody else on this machine can read them.") if file else unchecked("The records are not in a file on this machine.")
     ]
@@ -177,6 +196,13 @@ def _replaceable(folder: Path) -> list[Finding]:
     mode = folder.stat().st_mode if folder.is_dir() else 0
     anybody = mode & stat.S_IWOTH and not mode & stat.S_ISVTX
     return [wrong(f"Anybody on this machine can put another file into {folder}.", f"chmod o-w {folder}")] if anybody else []
+
+
+def _owned_by_another(file: Path) -> list[Finding]:
+    """What root may do says nothing of what the server may."""
+    if os.geteuid() != 0 or not file.exists() or file.stat().st_uid == 0:
+        return []
+    return [unchecked(f"Whether the user that owns {file} may do all this: doctor runs as root. Run it as that user.")]
 
 
 def _file(ctx: Context) -> Path | None:

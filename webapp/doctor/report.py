@@ -8,12 +8,20 @@ from dataclasses import asdict
 from webapp.doctor.finding import Finding
 
 WIDTH = 100
+NEVER = (
+    "Whether a backup can be restored (docs/backends.md), and whether mail that was accepted arrives, and not as spam.",
+    "Other machines of this deployment, which need the same settings; and whether anybody gets past the proxy to PORT.",
+)
+"""What doctor cannot see from where it is."""
 _INDENT = " " * 22
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """A paragraph for each finding, and the sum."""
-    return "\n".join([*map(_paragraph, findings), "", _sum(findings)])
+    """A paragraph for each finding, the sum, and what nobody looked at: that nothing was found there says nothing."""
+    looked_at = [finding for finding in findings if finding.state != "unchecked"]
+    others = [finding for finding in findings if finding.state == "unchecked"]
+    never = [_wrapped(f"{'never':<22}", text) for text in NEVER]
+    return "\n".join([*map(_paragraph, looked_at), "", _sum(findings), "", "Not looked at:", *map(_paragraph, others), *never])
 
 
 def as_json(findings: Sequence[Finding]) -> str:
