@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webapp import __version__
-from webapp.cli import accounts, backend, events, helpdesk, keys, removal
+from webapp.cli import accounts, backend, events, helpdesk, importing, keys, removal
 from webapp.cli.running import Refused, run
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def secret() -> None:
     click.echo(secrets.token_urlsafe(32))
 
 
-for command in (removal.remove, removal.export):
+for command in (removal.remove, removal.export, importing.import_accounts):
     accounts.account.add_command(command)
 for command in (accounts.account, keys.key, helpdesk.helpdesk, backend.backend, events.events):
     main.add_command(command)
