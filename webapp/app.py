@@ -16,6 +16,7 @@ from backends import open_backend
 from backends.protocol import Backend, Unavailable
 from webapp import clock, metrics, routes, templating
 from webapp.accounts import rotation
+from webapp.accounts.census import Census
 from webapp.metrics import Metrics
 from webapp.notifications.mail import open_mailer
 from webapp.notifications.sender import Sender
@@ -66,15 +67,18 @@ def from_environ() -> Starlette:
 async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[str, Any]]:
     backend = counted.timed(await open_backend(settings.backend))
     sender = Sender(settings, backend, open_mailer(settings), counted)
+    census = Census(settings.secret_keys)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tend, backend, settings.secret_keys[0])
             tasks.start_soon(sender.run)
+            tasks.start_soon(census.run, backend)
             yield {
                 "settings": settings,
                 "backend": backend,
                 "sender": sender,
                 "metrics": counted,
+                "census": census,
                 "readiness": readiness.of(backend),
             }
             await sender.close()

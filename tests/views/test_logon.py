@@ -1,6 +1,7 @@
 """Logging on: the password, then the key or a recovery code; and what a logon leaves behind."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -12,7 +13,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from backends.records import Account
-from tests.views.mails import about, mails, subjects
+from tests import foreign
+from tests.views.mails import about, link_in, mails, subjects
 from tests.views.meanwhile import meddle
 from tests.views.people import bound, is_in, recovery_codes, twin
 from webapp.accounts import commits, identities, keys, passwords, sessions
@@ -85,12 +87,41 @@ def test_a_hash_of_weaker_parameters_is_made_anew_at_the_next_logon(keystead: Si
     keystead_visitor.log_on("zoe", keystead.password)
 
 
-def test_a_hash_that_is_none_of_ours_is_never_right_and_no_mistake_of_the_server(
-    keystead: Site, keystead_visitor: Visitor
+@pytest.mark.parametrize("made", ["bcrypt 2y", "django argon2", "passlib scrypt", "werkzeug pbkdf2 sha1 1000"])
+def test_who_was_imported_logs_on_with_the_old_password_and_has_a_hash_of_ours_then(
+    keystead: Site, keystead_visitor: Visitor, made: str
 ) -> None:
-    """An account that was imported with a bcrypt hash: its owner sets a new password by mail."""
-    keystead.change(keystead.account, identities.set_password, "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW")
-    assert keystead_visitor.submit_password("zoe", "abc123xyz").status_code == 401
+    keystead.change(keystead.account, identities.set_password, foreign.MADE[made])
+    assert keystead_visitor.submit_password("zoe", "correct horse batterz").status_code == 401
+    assert keystead.read().password_hash == foreign.MADE[made]
+    for _ in range(2):
+        assert keystead.visitor().submit_password("zoe", foreign.PASSWORD).headers["location"] == "/account"
+        assert not passwords.outdated(keystead.read().password_hash)
+    assert keystead.visitor().submit_password("zoe", "correct horse batterz").status_code == 401
+
+
+def test_of_logons_at_the_same_time_none_is_refused_because_another_replaced_the_hash(keystead: Site) -> None:
+    """Each verifies the imported hash; the second finds another one of the same password when it commits."""
+    keystead.change(keystead.account, identities.set_password, foreign.MADE["bcrypt 2y"])
+    visitors = [keystead.visitor() for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda visitor: visitor.submit_password("zoe", foreign.PASSWORD), visitors))
+    assert [answer.headers["location"] for answer in answers] == ["/account"] * 6
+
+
+@pytest.mark.parametrize("hash", ["", "{SHA}mN7MYuzjmaIu0w1JDvMzvn/ec4U=", "$2b$12$short", "hunter2hunter2"])
+def test_a_hash_that_cannot_be_verified_is_never_right_and_no_mistake_of_the_server(
+    keystead: Site, keystead_visitor: Visitor, hash: str
+) -> None:
+    """Its owner sets a new password by mail."""
+    keystead.change(keystead.account, identities.set_password, hash)
+    nobodys = keystead_visitor.submit_password("nobody", hash)
+    answer = keystead_visitor.submit_password("zoe", hash)
+    assert (answer.status_code, answer.text.replace("zoe", "nobody")) == (401, nobodys.text)
+    assert keystead_visitor.post("/logon/forgotten", {"username": "zoe"}).status_code == 200
+    keystead_visitor.get(link_in(keystead, "/logon/reset"))
+    keystead_visitor.submit("/logon/reset", new="another horse entirely")
+    assert keystead_visitor.submit_password("zoe", "another horse entirely").headers["location"] == "/account"
 
 
 @pytest.mark.parametrize("change", ["password", "freeze"])

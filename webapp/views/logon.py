@@ -64,8 +64,9 @@ async def submit(request: Request) -> Response:
     except TooOften as often:
         refusals.record(ctx, "logon", found.id if found else refusals.NOBODY, why=often.limit)
         return _too_often(request, often, name)
-    hash = found.password_hash if found else None
-    right = await passwords.verify(hash, password, known=known)
+    hash, census = found.password_hash if found else None, request.state.census
+    census.meet(hash)
+    right = await passwords.verify(hash, password, known=known, like=census.like(name))
     await limits.logon_was(ctx, name, known=known, right=right)
     if found is None or not right:
         refusals.record(ctx, "password", found.id if found else refusals.NOBODY)
@@ -167,10 +168,9 @@ async def log_off(request: Request) -> Response:
 async def _begin(request: Request, ctx: Context, found: Account, name: str, password: str, wanted: str) -> Response:
     """A session for whoever gave the password."""
     hash, token = found.password_hash, sessions.new_token(found.id)
-    stronger = await _stronger(hash, password)
     before = cookies.token(request)
     try:
-        account = await commits.change(ctx, found, logon.begin, hash, token, stronger=stronger, before=before)
+        account = await _begun(ctx, found, hash, password, token, before)
     except Refused as refused:
         if refused.kind != "frozen":
             raise sessions.NotSignedIn from None
@@ -184,6 +184,18 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
             return responses.go(request, "helpdesk.show")
         return responses.go(request, "logon.key", {"next": wanted} if wanted else None)
     return _entered(request, ctx, account, token, _next(request, wanted))
+
+
+async def _begun(ctx: Context, found: Account, hash: str, password: str, token: str, before: str | None) -> Account:
+    """The account with the session. If a logon elsewhere has just given it a new hash of the same password, that one counts."""
+    stronger = await _stronger(hash, password)
+    try:
+        return await commits.change(ctx, found, logon.begin, hash, token, stronger=stronger, before=before)
+    except Refused as refused:
+        if refused.kind != "changed" or not await passwords.verify(refused.account.password_hash, password, known=True):
+            raise
+        now = refused.account
+        return await commits.change(ctx, now, logon.begin, now.password_hash, token, before=before)
 
 
 async def _stronger(hash: str, password: str) -> str | None:

@@ -8,6 +8,7 @@ from starlette.datastructures import State as _State
 
 from backends.protocol import Backend
 from backends.records import Account, Notification
+from webapp.accounts.census import Census
 from webapp.accounts.codes import Purpose
 from webapp.accounts.context import Context
 from webapp.metrics import Metrics
@@ -38,6 +39,7 @@ class State(_State):
     sender: Sender
     metrics: Metrics
     readiness: Readiness
+    census: Census
     form: dict[str, str]
     """Set by the guard of a view that takes a form, before anybody is judged."""
     fresh_token: str
