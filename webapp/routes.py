@@ -85,6 +85,8 @@ ROUTES: list[tuple[str, str, View]] = [
     ("POST", "/account/sessions/end-others", sessions.end_others),
     ("POST", "/account/sessions/{id}/end", sessions.end),
     ("GET", "/account/activity", activity.show),
+    ("GET", "/account/activity/{id}", activity.one),
+    ("POST", "/account/activity/{id}/take-back", activity.take_back),
     ("GET", "/account/password", password.change),
     ("POST", "/account/password", password.submit_change),
     ("GET", "/account/email", email.show),

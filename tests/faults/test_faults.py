@@ -301,6 +301,14 @@ def _end_others(stage: Stage) -> Ask:
     return lambda: stage.visitor.submit("/end-others")
 
 
+@scene("activity.take_back")
+def _take_back(stage: Stage) -> Ask:
+    _with_recovery_codes(stage)
+    made = stage.now.head.seq
+    stage.visitor.get(f"/account/activity/{made}")
+    return lambda: stage.visitor.submit("/take-back")
+
+
 @scene("sessions.end")
 def _end(stage: Stage) -> Ask:
     stage.log_on()

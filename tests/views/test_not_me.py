@@ -7,6 +7,8 @@ import pytest
 from tests.views.mails import link_in, mails, subjects, token_in
 from tests.views.people import NEW, bound, is_in, recovery_codes
 from tests.views.unchanged import nothing_changes
+from webapp import clock
+from webapp.accounts import links
 from webapp.testing.mailbox import text_of
 from webapp.testing.site import Site
 from webapp.testing.stub_key import StubKey
@@ -60,6 +62,32 @@ def test_this_was_not_me_ends_sessions_takes_back_what_was_bound_since_and_freez
     assert owner.post("/logon/recovery", {"code": codes[1]}).status_code == 303
     assert is_in(owner)
     assert keystead.read().frozen_at is None
+
+
+def test_the_page_names_account_event_key_time_and_browser_before_anything_is_pressed(keystead: Site, stub_key: StubKey) -> None:
+    owner = keystead.visitor(address="198.51.100.9")
+    owner.log_on("zoe", keystead.password)
+    owner.bind(stub_key, name="Blue")
+    owner.log_off()
+    with nothing_changes(keystead):
+        page = keystead.visitor().get(link_in(keystead, "/not-me")).text
+    for fact in (
+        "z••• (z•••@example.com)",
+        "A security key was bound: Blue",
+        "198.51.100.9",
+        "<dt>Browser</dt>",
+        "<time datetime=",
+    ):
+        assert fact in page
+    assert "zoe" not in page, "the link may have been passed on"
+
+
+def test_a_page_about_an_event_that_is_no_longer_kept_says_when_it_was(keystead: Site, stub_key: StubKey) -> None:
+    bound(keystead, stub_key)
+    made = links.make(keystead.settings, "not me", keystead.account.id, "1764000000000", clock.now())
+    page = keystead.visitor().get(made.removeprefix(keystead.settings.public_url)).text
+    assert "Something that happened" in page
+    assert "24 November 2025" in page
 
 
 # the mailbox alone never removes a factor

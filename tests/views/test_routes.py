@@ -31,7 +31,7 @@ NEEDS_PROOF = {
     "password.submit_change", "email.show", "email.verify",
 }  # fmt: skip
 """Everything that changes what protects an account."""
-NEEDS_A_TOUCH_FOR_THE_ACT = {"binding.unbind", "binding.reinstate", "recovery.make", "email.send_code"}
+NEEDS_A_TOUCH_FOR_THE_ACT = {"activity.take_back", "binding.unbind", "binding.reinstate", "recovery.make", "email.send_code"}
 """What takes a factor away, or gives one to whoever asks."""
 OPEN_TO_EVERYBODY = {
     "logon.show", "logon.submit", "logon.log_off", "forgotten.show", "forgotten.submit", "forgotten.reset",

@@ -1,9 +1,10 @@
 """Old events may go: the chain of an account's events then begins at a sealed checkpoint. Never the newest one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from backends.protocol import Backend
 from backends.records import Account, ChainLink, Event
 from webapp import clock
 from webapp.accounts.context import Act, Context
@@ -11,6 +12,8 @@ from webapp.accounts.decision import Decision
 from webapp.accounts.events import Happened
 
 PAGE = 200
+MAX_PAGES = 10
+"""How far back one moment is looked for, where somebody waits."""
 
 
 async def newest_before(ctx: Context, account: Account, kept: timedelta) -> Event | None:
@@ -22,6 +25,18 @@ async def newest_before(ctx: Context, account: Account, kept: timedelta) -> Even
             return old[-1]
         before = page[0].seq
     return None
+
+
+async def at(backend: Backend, account: Account, moment: datetime) -> list[Event]:
+    """What happened on the account at this moment, oldest first; nothing where that is too far back to look for it."""
+    before, found = None, list[Event]()
+    for _ in range(MAX_PAGES):
+        page = await backend.events_of(account.id, PAGE, before)
+        found = [event for event in page if event.at == moment] + found
+        if not page or page[0].at < moment:
+            break
+        before = page[0].seq
+    return found
 
 
 def expire(account: Account, act: Act, until: Event) -> Decision:

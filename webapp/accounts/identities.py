@@ -1,7 +1,7 @@
 """Who somebody is: username, e-mail address, password; and the freeze that *This was not me* puts on an account."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -48,7 +48,12 @@ def names(account: Account, settings: Settings) -> tuple[str, ...]:
 def masked(email: str) -> str:
     """Enough of an address to recognise one's own: `a•••e@example.com`."""
     local, _, domain = email.rpartition("@")
-    return f"{local[:1]}•••{local[-1:] if len(local) > 3 else ''}@{domain}"
+    return f"{masked_name(local)}@{domain}"
+
+
+def masked_name(name: str) -> str:
+    """Enough of a username to recognise one's own: `a•••e`."""
+    return f"{name[:1]}•••{name[-1:] if len(name) > 3 else ''}"
 
 
 # operations
@@ -119,7 +124,7 @@ def not_me(account: Account, act: Act, link: Link) -> Decision:
     Nothing is deleted that a person could need to get in again: the mailbox alone never removes a factor. Recovery codes that
     were made since are void: they can be a stranger's, and new ones can be made.
     """
-    since = datetime.fromtimestamp(int(link.fact) / 1000, UTC)
+    since = links.moment(link)
     account, suspended = keys.suspend(links.consume(account, act.now, link), act, since)
     void: list[Happened] = []
     if account.recovery_codes and account.recovery_codes[0].made_at >= since:

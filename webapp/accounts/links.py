@@ -50,6 +50,11 @@ def read(settings: Settings, purpose: Purpose, token: str, now: datetime) -> Lin
     return None
 
 
+def moment(link: Link) -> datetime:
+    """When the event was that a *not me* link is about."""
+    return datetime.fromtimestamp(int(link.fact) / 1000, UTC)
+
+
 def fingerprint(account: Account) -> str:
     """What a reset link remembers: once the password, or the address that it was mailed to, has changed, it is worth nothing."""
     return hashlib.sha256(f"{account.password_hash} {account.email}".encode()).hexdigest()[:16]

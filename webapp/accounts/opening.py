@@ -113,10 +113,5 @@ def ask(account: Account, act: Act) -> Decision:
     return Decision(account, [Happened("opening asked")])
 
 
-def stop_here(account: Account, act: Act) -> Decision:
-    """Stopped by somebody who has just touched a key."""
-    return Decision(*stop(account))
-
-
 def _without(account: Account) -> Account:
     return owed.without(replace(account, opening=None), "opening waits", "pass waits")

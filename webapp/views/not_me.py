@@ -3,18 +3,29 @@
 from starlette.responses import Response
 
 from webapp import clock
-from webapp.accounts import commits, identities, links
+from webapp.accounts import commits, history, identities, links
 from webapp.accounts.decision import Refused
-from webapp.web import client, guards, responses
+from webapp.web import client, guards, responses, wording
 from webapp.web.state import Request
 
 
 @guards.anyone
 async def show(request: Request) -> Response:
-    """What the button will do."""
+    """What it is about, and what the button will do."""
     token = request.query_params.get("token", "")
-    known = links.read(request.state.settings, "not me", token, clock.now())
-    return responses.page(request, "not_me.html", token=token) if known else _over(request)
+    link = links.read(request.state.settings, "not me", token, clock.now())
+    account = await request.state.backend.account(link.account_id) if link else None
+    if link is None or account is None:
+        return _over(request)
+    events = await history.at(request.state.backend, account, links.moment(link))
+    return responses.page(
+        request,
+        "not_me.html",
+        token=token,
+        who=f"{identities.masked_name(account.username)} ({identities.masked(account.email)})",
+        happened=[(wording.event(event.kind), event) for event in events],
+        moment=links.moment(link),
+    )
 
 
 @guards.anyone
