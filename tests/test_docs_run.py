@@ -3,6 +3,7 @@
 docs/testing.md and the module of docs/backends.md have tests of their own (test_docs.py, tests/plugin).
 """
 
+import json
 import os
 import re
 import subprocess
@@ -12,9 +13,13 @@ from pathlib import Path
 
 import click
 import pytest
+from msgspec.structs import replace
 
+from backends.records import Account
 from tests.browser import live_site
 from tests.cli.deployment import KEYSTEAD, PLAIN, Deployment, anna
+from webapp.accounts.context import Act
+from webapp.accounts.decision import Decision
 from webapp.cli import backups, main
 from webapp.testing.mailbox import free_port
 
@@ -87,6 +92,32 @@ def test_upgrading_and_going_back_work_as_the_page_says(shell: Deployment) -> No
         done = typed(shell, line)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     assert {path.name for path in shell.folder.glob("*.db")} == {"keystead.db", "back.db", "rehearsal.db"}
+
+
+def test_moving_to_another_domain_works_as_the_page_says(shell: Deployment) -> None:
+    """Its settings, then its commands in their order. One of anna's keys was bound at the old domain, the other is bound here."""
+    page = ROOT / "docs" / "moving-domain.md"
+    settings = dict(re.findall(r"^ +(KEYSTEAD_\w+)=(\S+)$", page.read_text(), re.MULTILINE))
+    old, here = settings["KEYSTEAD_MOVED_FROM"], shell.environ["KEYSTEAD_PUBLIC_URL"]
+    assert settings["KEYSTEAD_PUBLIC_URL"] == here
+    shell.change(as_if_bound_at, "Blue key", old)
+    assert "docs/moving-domain.md" in shell.refused("serve")
+    shell.environ |= settings
+    said = [typed(shell, line) for line in commands(page)]
+    moved_file, doctor, earlier, unbound = said
+    assert [done.returncode for done in (moved_file, earlier, unbound)] == [0, 0, 0]
+    assert json.loads((shell.folder / "webauthn.json").read_text()) == {"origins": [here]}
+    assert f"https://{old}/.well-known/webauthn" in moved_file.stderr
+    assert f"https://{old}/.well-known/webauthn cannot be reached from here" in " ".join(doctor.stdout.split())
+    assert "Blue key" in earlier.stdout
+    assert [key.name for key in shell.read().keys] == ["Spare key"]
+    assert "No key is bound" in unbound.stdout
+    assert shell.ask(lambda ctx: ctx.backend.rp_ids()) == ["account.example.com"], "it starts without KEYSTEAD_MOVED_FROM"
+
+
+def as_if_bound_at(account: Account, _: Act, name: str, domain: str) -> Decision:
+    changed = [replace(key, rp_id=domain) if key.name == name else key for key in account.keys]
+    return Decision(replace(account, keys=tuple(changed)))
 
 
 # what is named

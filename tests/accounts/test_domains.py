@@ -9,9 +9,10 @@ from fido2.utils import websafe_decode
 from msgspec.structs import replace
 
 from backends.records import Account, Session
-from tests.accounts.samples import ORIGIN, SETTINGS, account, act, bound, key, logged_on, settings
+from tests.accounts.samples import NOW, ORIGIN, SETTINGS, account, act, bound, key, logged_on, settings
 from webapp.accounts import ceremonies, domains, keys, logon, proving, sessions
 from webapp.accounts.ceremonies import Answer, Failed
+from webapp.accounts.decision import Refused
 from webapp.testing.stub_key import StubKey
 
 HERE, OLD, OLDER, ELSEWHERE = "account.example.com", "account.old.example", "older.example", "elsewhere.example"
@@ -119,6 +120,30 @@ def test_the_same_key_is_bound_here_too() -> None:
     now = keys.bind(was, act(settings=MOVED), session.id, answer, "Blue", "token").account
     assert [each.rp_id for each in now.keys] == [OLD, HERE]
     assert domains.choose(MOVED, now.keys).domain == HERE
+
+
+def test_old_keys_are_unbound_once_a_key_is_bound_here_and_its_owner_is_told() -> None:
+    was = account(keys=(key(b"1", rp_id=OLD), key(b"2", rp_id=HERE), key(b"3", rp_id=OLDER)))
+    was, session, _ = logged_on(was)
+    now, events = keys.unbind_earlier(was, act(settings=MOVED), OLD, by="whoever runs it")
+    assert [each.rp_id for each in now.keys] == [HERE, OLDER]
+    assert now.sessions == (session,)
+    assert [event.kind for event in events] == [letter.kind for letter in now.notifications] == ["key unbound"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "changes"),
+    [
+        (OLD, {"keys": (key(rp_id=OLD),)}),
+        (OLD, {"keys": (key(b"1", rp_id=OLD), key(b"2", rp_id=HERE, suspended_at=NOW))}),
+        (OLD, {"keys": (key(b"1", rp_id=OLD), key(b"2", rp_id=OLDER))}),
+        (OLD, {"keys": (key(b"1", rp_id=OLD), key(b"2", rp_id=HERE)), "frozen_at": NOW}),
+        (HERE, {"keys": (key(b"1", rp_id=OLD), key(b"2", rp_id=HERE))}),
+    ],
+)
+def test_a_key_that_keeps_the_account_closed_is_not_unbound_for_its_domain(domain: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="needed"):
+        keys.unbind_earlier(account(**changes), act(settings=MOVED), domain, by="whoever runs it")
 
 
 @pytest.mark.parametrize(("domain", "says"), [(OLD, "moved"), (HERE, "insecure")])

@@ -11,14 +11,16 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from playwright.sync_api import Browser, Page, Playwright
 
 from webapp.testing.mailbox import free_port
 
+Preference = str | int | float | bool
 KeyProtocol = Literal["u2f", "ctap2"]
 BrowserName = Literal["chromium", "firefox"]
 
@@ -38,7 +40,7 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     f"--host-resolver-rules={CHROMIUM_RULES}",
 ]
-FIREFOX_PREFS: dict[str, str | int | float | bool] = {
+FIREFOX_PREFS: dict[str, Preference] = {
     # Use the virtual keys, and only them: with usbtoken left on they are ignored.
     "security.webauth.webauthn_enable_softtoken": True,
     "security.webauth.webauthn_enable_usbtoken": False,
@@ -268,11 +270,13 @@ class FirefoxKeys:
 
 
 @contextlib.contextmanager
-def launch(playwright: Playwright, name: BrowserName) -> Iterator[tuple[Browser, MakeKeys]]:
-    """A running browser, and what gives the virtual keys of one of its pages."""
+def launch(
+    playwright: Playwright, name: BrowserName, flags: Sequence[str] = (), prefs: Mapping[str, Preference] = MappingProxyType({})
+) -> Iterator[tuple[Browser, MakeKeys]]:
+    """A running browser, and what gives the virtual keys of one of its pages. `flags` are Chromium's, `prefs` Firefox's."""
     program = PROGRAMS[name]
     if name == "chromium":
-        browser = playwright.chromium.launch(executable_path=program, headless=True, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=program, headless=True, args=[*CHROMIUM_FLAGS, *flags])
         with contextlib.closing(browser):
             yield browser, ChromiumKeys
         return
@@ -282,7 +286,7 @@ def launch(playwright: Playwright, name: BrowserName) -> Iterator[tuple[Browser,
         executable_path=program,
         headless=True,
         args=["--marionette"],
-        firefox_user_prefs={**FIREFOX_PREFS, "marionette.port": port},
+        firefox_user_prefs={**FIREFOX_PREFS, **prefs, "marionette.port": port},
         env={**os.environ, "MOZ_REMOTE_SETTINGS_DEVTOOLS": "1"},
     )
     # The browser goes first: left alone by its Marionette client, Firefox takes half a minute to end.

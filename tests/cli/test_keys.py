@@ -50,6 +50,29 @@ def test_a_key_that_is_not_named_clearly_stays(deployment: Deployment, anna: Acc
     assert len(names(deployment)) == 2
 
 
+def test_keys_of_an_earlier_domain_are_listed_and_unbound_where_another_is_bound_here(
+    deployment: Deployment, anna: Account
+) -> None:
+    def bound_to(account: Account, act: Act, *domains: str) -> Decision:
+        return Decision(
+            replace(account, keys=tuple(replace(key, rp_id=to) for key, to in zip(account.keys, domains, strict=True)))
+        )
+
+    old, new = "old.example.com", "account.example.com"
+    assert deployment.ok("key", "earlier", old) == "No key is bound to old.example.com.\n"
+    deployment.change(bound_to, old, old)
+    assert [line.split()[-2] for line in deployment.ok("key", "earlier", old, "--unbind").splitlines()[1:]] == ["no", "no"]
+    assert len(names(deployment)) == 2, "they are all that keeps a thief of the password out"
+    deployment.change(bound_to, old, new)
+    listed = deployment.ok("key", "earlier", old).splitlines()
+    assert listed[0].split() == ["USERNAME", "NAME", "USED", "HERE", "TOO", "ID"]
+    assert [line.split()[:3] + line.split()[-2:-1] for line in listed[1:]] == [["anna", "Blue", "key", "yes"]]
+    assert "No key is bound to" in deployment.ok("key", "earlier", old, "--unbind")
+    assert names(deployment) == ["Spare key"]
+    assert len(list(deployment.mailbox.mails())) == 1
+    assert "nobody moved from there" in deployment.refused("key", "earlier", new, "--unbind")
+
+
 def test_recovery_codes_go_with_the_last_key_and_not_before(deployment: Deployment, anna: Account) -> None:
     def with_a_code(account: Account, act: Act) -> Decision:
         return Decision(replace(account, recovery_codes=(RecoveryCode(digest=b"on paper", made_at=NOW),)))

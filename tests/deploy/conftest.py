@@ -14,7 +14,7 @@ from tests.browser import keys as virtual
 from tests.browser.conftest import Visit
 
 SECONDS = 15
-HOSTS = ["localhost", "keys.example.test", "www.example.test"]
+HOSTS = ["localhost", "keys.example.test", "www.example.test", "account.old-example.test", "account.new-example.test"]
 
 
 @pytest.fixture(scope="session")

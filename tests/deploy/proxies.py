@@ -58,7 +58,7 @@ def proxy(name: ProxyName, folder: Path, place: Place, change: Callable[[str], s
 
 def _nginx(folder: Path, place: Place, change: Callable[[str], str]) -> list[str]:
     file = (ROOT / "deploy" / "nginx.conf").read_text()
-    text = _replaced(
+    text = replaced(
         file,
         {
             "return 308 https://account.example.com": f"return 308 https://{place.host}:{place.https}",
@@ -94,7 +94,7 @@ def _asked_of_nginx_itself(text: str) -> str:
 def _caddy(folder: Path, place: Place, change: Callable[[str], str]) -> list[str]:
     tls = f"tls {place.certificate} {place.certificate}"
     ports = f"http_port {place.http}\n\thttps_port {place.https}\n\tdefault_bind 127.0.0.1\n\tdefault_sni {place.host}"
-    text = _replaced(
+    text = replaced(
         (ROOT / "deploy" / "Caddyfile").read_text(),
         {
             "\n{\n\tservers {": f"\n{{\n\tadmin off\n\t{ports}\n\tservers {{",
@@ -108,7 +108,7 @@ def _caddy(folder: Path, place: Place, change: Callable[[str], str]) -> list[str
     return [PROGRAMS["caddy"] or "", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
-def _replaced(text: str, replacements: Mapping[str, str]) -> str:
+def replaced(text: str, replacements: Mapping[str, str]) -> str:
     for old, new in replacements.items():
         assert old in text, f"{old!r} is no longer in the file"
         text = text.replace(old, new)

@@ -44,6 +44,7 @@ NAMES = (
     "name",
     "then",
     "unbind",
+    "domain",
     "token",
     "new",
     "old",

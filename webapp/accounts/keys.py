@@ -149,6 +149,17 @@ def unbind_all_sessions(account: Account, act: Act, key_ids: Iterable[bytes | No
     return Decision(sessions.keep_only(account, None), events)
 
 
+def unbind_earlier(account: Account, act: Act, domain: str, *, by: str) -> Decision:
+    """Without the keys of a domain that the site moved from, once a key is bound here; sessions go on.
+
+    Refused("needed") where none is that is asked for: its keys of then keep the account closed to whoever has the password only.
+    """
+    here = any(key.rp_id == act.settings.rp_id for key in sessions.keys_in_force(account))
+    if domain == act.settings.rp_id or account.frozen_at or not here:
+        raise Refused("needed")
+    return unbind(account, act, [key.id for key in account.keys if key.rp_id == domain], by=by)
+
+
 def reinstate(account: Account, act: Act, key_id: bytes | None) -> Decision:
     """A suspended key is asked for again."""
     key = find(account, key_id)

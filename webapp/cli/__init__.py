@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webapp import __version__
-from webapp.cli import accounts, backend, events, helpdesk, importing, keys, removal
+from webapp.cli import accounts, backend, events, helpdesk, importing, keys, moving, removal
 from webapp.cli.running import Refused, run
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def secret() -> None:
 
 for command in (removal.remove, removal.export, importing.import_accounts):
     accounts.account.add_command(command)
-for command in (accounts.account, keys.key, helpdesk.helpdesk, backend.backend, events.events):
+for command in (accounts.account, keys.key, helpdesk.helpdesk, moving.moved_file, backend.backend, events.events):
     main.add_command(command)
 
 

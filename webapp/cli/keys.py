@@ -62,6 +62,45 @@ def unbind(username: str, key: str | None, yes: bool) -> None:
     click.echo(f"Unbound {names}. {owner.username} is logged off everywhere.")
 
 
+@key.command("earlier")
+@click.argument("host")
+@click.option("--unbind", "do_unbind", is_flag=True, help="Unbind them where their owner has bound a key here.")
+def earlier(host: str, do_unbind: bool) -> None:
+    """List the keys that are bound to HOST, which the site moved from, and whose owners have none here yet.
+
+    With --unbind, keys of HOST are unbound from every account that has a key here; their owners are told by mail.
+    """
+    from webapp.accounts import keys
+
+    async def work(ctx: "Context") -> list[tuple[str, ...]]:
+        if host == ctx.settings.rp_id:
+            raise click.ClickException(f"{host} is where the site is: nobody moved from there.")
+        rows: list[tuple[str, ...]] = []
+        async for found in ctx.backend.accounts():
+            bound = [key for key in found.keys if key.rp_id == host]
+            if bound and not (do_unbind and await _unbound_earlier(ctx, found, host)):
+                here = "yes" if any(key.rp_id == ctx.settings.rp_id for key in found.keys) else "no"
+                rows += [(found.username, key.name, used(key), here, keys.slug(key.id)) for key in bound]
+        return rows
+
+    rows = run(work)
+    if rows:
+        table(("USERNAME", "NAME", "USED", "HERE TOO", "ID"), rows)
+    else:
+        click.echo(f"No key is bound to {host}.")
+
+
+async def _unbound_earlier(ctx: "Context", account: "Account", host: str) -> bool:
+    from webapp.accounts import commits, keys
+    from webapp.accounts.decision import Refused
+
+    try:
+        await commits.change(ctx, account, keys.unbind_earlier, host, by=f"whoever runs {ctx.settings.name}")
+    except Refused:
+        return False
+    return True
+
+
 @key.command("reinstate")
 @click.argument("username")
 @click.argument("key")

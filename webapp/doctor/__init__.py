@@ -6,7 +6,7 @@ says so, and is no fault. What it tells holds no secret.
 
 from collections.abc import Mapping
 
-from webapp.doctor import environment, outside, people, post, records, rotated
+from webapp.doctor import environment, moved, outside, people, post, records, rotated
 from webapp.doctor.finding import Check, Context, Finding, Options, unchecked
 from webapp.settings import Settings
 
@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     Check("disk", ("KEYSTEAD_BACKEND",), records.disk),
     Check("clock", ("KEYSTEAD_BACKEND",), records.clock),
     Check("keys", ("KEYSTEAD_BACKEND", "KEYSTEAD_PUBLIC_URL", "KEYSTEAD_MOVED_FROM"), records.keys),
+    Check("moved", ("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_MOVED_FROM"), moved.domains),
     Check("rotation", ("KEYSTEAD_BACKEND", "KEYSTEAD_SECRET_KEYS", "KEYSTEAD_RETIRED_KEYS"), rotated.secrets),
     Check("accounts", ("KEYSTEAD_BACKEND", "KEYSTEAD_SECRET_KEYS", "KEYSTEAD_RETIRED_KEYS", "KEYSTEAD_PREVIEW"), people.accounts),
     Check("letters", ("KEYSTEAD_BACKEND",), people.letters),

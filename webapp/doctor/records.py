@@ -51,9 +51,15 @@ async def keys(ctx: Context) -> list[Finding]:
         if left := ctx.settings.left_behind(domains):
             what, _, todo = left.partition(". ")
             return [wrong(f"{what}.", todo)]
-        return [ok(f"They are bound to {' and '.join(domains)}." if domains else "None is bound yet.")]
+        return [ok(f"They are bound to {' and '.join(domains)}." if domains else "None is bound yet."), *_done_with(ctx, domains)]
 
     return await asked(ctx, look)
+
+
+def _done_with(ctx: Context, domains: list[str]) -> Iterator[Finding]:
+    for domain in ctx.settings.moved_from:
+        if domain not in domains:
+            yield ok(f"No key is bound to {domain} any more: take it out of KEYSTEAD_MOVED_FROM, and its file away.")
 
 
 async def clock(ctx: Context) -> list[Finding]:
