@@ -206,6 +206,19 @@ async def restore(path: Path, backend: Backend, progress: Progress = _silent) ->
     return read
 
 
+def password_hashes(path: Path) -> Iterator[tuple[str, str]]:
+    """Username and password hash of each account of a backup, for whoever can say whether they are any; CorruptBackup."""
+    with path.open("rb") as file:
+        if _format(file) == 1:
+            for kind, values in _records_0_1(file, Checksum()):
+                if kind == "accounts":
+                    yield values.get("username", ""), values.get("password_hash", "")
+            return
+        for record in _records(file, Checksum()):
+            if isinstance(record, Account):
+                yield record.username, record.password_hash
+
+
 def _format(file: IO[bytes]) -> int:
     """What the first line says; CorruptBackup if it says nothing, or nothing that we can read."""
     try:

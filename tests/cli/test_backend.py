@@ -1,5 +1,6 @@
 """`keystead backend …`: records are made ready, looked at and carried elsewhere; and no password is left on a command line."""
 
+import hashlib
 import json
 import sqlite3
 import subprocess
@@ -121,6 +122,32 @@ def test_a_backup_that_was_cut_off_is_not_restored(deployment: Deployment, anna:
     deployment.ok("backend", "backup", str(file))
     file.write_text("\n".join(file.read_text().splitlines()[:-1]))
     assert "cut off" in deployment.refused("backend", "restore", str(file), "--url", target)
+
+
+def test_a_backup_with_a_password_hash_that_nobody_can_verify_is_refused_or_taken_as_it_is(deployment: Deployment) -> None:
+    """It would never let its owner in. Nobody is told that only at the logon."""
+    deployment.add(replace(deployments.anna(), password_hash="{SSHA512}whatever that is"))
+    file, target = deployment.folder / "backup.jsonl", deployment.folder / "restored.db"
+    deployment.ok("backend", "backup", str(file))
+    said = deployment.refused("backend", "restore", str(file), "--url", target.as_uri())
+    assert "cannot verify the password hash of anna: it is of no kind that it knows. Nothing was restored." in said
+    assert not target.exists()
+    done = deployment.run("backend", "restore", str(file), "--as-it-is", "--url", target.as_uri())
+    assert (done.returncode, done.stdout) == (0, "Restored and compared: 1 accounts, 1 events.\n")
+    assert "They set a new password by mail" in done.stderr
+
+
+def test_a_backup_of_version_0_1_with_such_a_hash_is_refused_too(deployment: Deployment, tmp_path: Path) -> None:
+    lines = (Path(__file__).parents[1] / "backends" / "store_0_1.jsonl").read_text().splitlines()
+    changed = [line.replace("$argon2id$v=19$m=19456,t=2,p=1", "{SSHA512}", 1) for line in lines[1:-1]]
+    kinds: dict[str, list[int]] = {}
+    for line in changed:
+        kinds.setdefault(next(iter(json.loads(line))), []).append(int.from_bytes(hashlib.sha256(line.encode()).digest()))
+    end = {kind: {"count": len(each), "digest": f"{sum(each) % 2**256:064x}"} for kind, each in kinds.items()}
+    (tmp_path / "old.jsonl").write_text("\n".join([lines[0], *changed, json.dumps({"end": end})]) + "\n")
+    target = (tmp_path / "restored.db").as_uri()
+    said = deployment.refused("backend", "restore", str(tmp_path / "old.jsonl"), "--url", target)
+    assert "cannot verify the password hash of zoe" in said
 
 
 # whether they are whole

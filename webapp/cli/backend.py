@@ -7,7 +7,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from backends.transfer import Checksum, Progress
 
 T = TypeVar("T")
+
+NAMED = 10
+"""How many accounts are named at the most."""
 
 
 _SECRET = re.compile(r"[a-z0-9+.-]+://[^/]*:.*@|.*[?&][^=]*(password|token|secret)[^=]*=", re.IGNORECASE)
@@ -190,8 +193,9 @@ def _backup(url: str, file: Path) -> None:
 
 @backend.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--as-it-is", is_flag=True, help="Also with password hashes that nobody can verify: a new one is set by mail.")
 @address
-def restore(file: Path, url: str) -> None:
+def restore(file: Path, as_it_is: bool, url: str) -> None:
     """Load a backup into a backend that is empty, and compare."""
     from backends import migrate, transfer
 
@@ -200,10 +204,25 @@ def restore(file: Path, url: str) -> None:
             return await transfer.restore(file, opened, progress)
 
     async def prepared() -> "Checksum":
+        _must_be_verifiable(transfer.password_hashes(file), as_it_is)
         await migrate(url)
         return await _opened(url, work)
 
     _summary("Restored", done(prepared()))
+
+
+def _must_be_verifiable(hashes: "Iterable[tuple[str, str]]", as_it_is: bool) -> None:
+    """Told before anything is loaded, and not at their logon, whose passwords nobody can verify."""
+    from webapp.accounts import passwords
+
+    unknown = [username for username, hash in hashes if passwords.kind(hash) == "unknown"]
+    if not unknown:
+        return
+    more = f" and {len(unknown) - NAMED:,} others" if len(unknown) > NAMED else ""
+    text = f"Keystead cannot verify the password hash of {', '.join(unknown[:NAMED])}{more}: it is of no kind that it knows."
+    if not as_it_is:
+        raise click.ClickException(f"{text} Nothing was restored. With --as-it-is it is, and they set a new password by mail.")
+    click.echo(f"{text} They set a new password by mail, or you do: keystead account password", err=True)
 
 
 class NotVerified(click.ClickException):
