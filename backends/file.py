@@ -133,6 +133,9 @@ class FileBackend:
     async def owing(self, now: datetime, limit: int) -> list[Account]:
         return self._accounts(_OWING, milliseconds(now), limit)
 
+    async def size(self) -> int:
+        return int(self._read("SELECT coalesce(max(rowid), 0) FROM accounts")[0][0])  # to count them would be to read them all
+
     async def rp_ids(self) -> list[str]:
         return [row[0] for row in self._read("SELECT rp_id FROM rp_ids ORDER BY rp_id")]
 

@@ -117,6 +117,10 @@ class MongoBackend:
         return self._records(await due.limit(limit).to_list()) if limit > 0 else []
 
     @or_unavailable
+    async def size(self) -> int:
+        return int(await self._db.accounts.estimated_document_count())
+
+    @or_unavailable
     async def rp_ids(self) -> list[str]:
         return sorted(await self._db.claims.distinct("rp_id", {"rp_id": {"$gte": ""}}))
 

@@ -98,6 +98,9 @@ class Backend(Protocol):
     async def forget_attempts(self, bucket: str) -> None:
         """Begin the bucket anew."""
 
+    async def size(self) -> int:
+        """About how many accounts there are. Costs the same however many there are, so that some may be counted that are gone."""
+
     async def rp_ids(self) -> list[str]:
         """What domains keys are bound to, each once and sorted. Costs what there are of domains, however many keys there are."""
 

@@ -17,6 +17,7 @@ from backends.protocol import Backend, Unavailable
 from webapp import clock, metrics, routes, templating
 from webapp.accounts import rotation
 from webapp.accounts.census import Census
+from webapp.accounts.population import Population
 from webapp.metrics import Metrics
 from webapp.notifications.mail import open_mailer
 from webapp.notifications.sender import Sender
@@ -66,11 +67,11 @@ def from_environ() -> Starlette:
 @asynccontextmanager
 async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[str, Any]]:
     backend = counted.timed(await open_backend(settings.backend))
-    sender = Sender(settings, backend, open_mailer(settings), counted)
+    sender, population = Sender(settings, backend, open_mailer(settings), counted), Population()
     census = Census(settings.secret_keys)
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tend, backend, settings.secret_keys[0])
+            tasks.start_soon(_tend, backend, settings.secret_keys[0], population)
             tasks.start_soon(sender.run)
             tasks.start_soon(census.run, backend)
             yield {
@@ -80,6 +81,7 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
                 "metrics": counted,
                 "census": census,
                 "readiness": readiness.of(backend),
+                "population": population,
             }
             await sender.close()
             tasks.cancel_scope.cancel()
@@ -89,11 +91,12 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
         await backend.close()
 
 
-async def _tend(backend: Backend, key: str) -> None:
-    """What is done now and then: mark which secret signs, and purge what is expired."""
+async def _tend(backend: Backend, key: str, population: Population) -> None:
+    """What is done now and then: mark which secret signs, ask how many accounts there are, and purge what is expired."""
     while True:
         try:
             await rotation.mark(backend, key)
+            await population.ask(backend)
             await anyio.sleep(PURGE_EVERY)
             await backend.purge(clock.now())
         except Unavailable as unavailable:

@@ -335,6 +335,11 @@ class BackendContract:
         await backend.remove(alice)
         assert await backend.rp_ids() == ["a.example"]
 
+    async def test_about_how_many_accounts_there_are_is_known(self, backend: Backend) -> None:
+        assert await backend.size() == 0
+        await fill(backend, 30)
+        assert 25 <= await backend.size() <= 35
+
     # events
 
     async def test_events_are_of_one_account(self, backend: Backend) -> None:

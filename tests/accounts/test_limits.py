@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -155,6 +156,28 @@ async def test_under_attack_an_address_has_ten(backend: Backend, monkeypatch: py
     for number in range(3):
         await guess(backend, name=f"name {number}")
     assert await guesses(backend, ["192.0.2.1"] * 20, names=NAMES) == 7
+
+
+@pytest.mark.parametrize(("accounts", "most"), [(0, 2000), (200_000, 2000), (1_000_000, 10_000)])
+async def test_what_is_an_attack_on_the_whole_follows_from_how_many_accounts_there_are(
+    backend: Backend, accounts: int, most: int
+) -> None:
+    """Among a million people, honest mistakes alone are more than the 2,000 of a small installation."""
+    crowd = replace(here(backend), accounts=accounts)
+    limit, address = limits._slice(crowd)
+    for wrong, judged in ((most // limits.SLICES, 11), (1, 10)):
+        await backend.count_attempt(limits._bucket(limit, (address,)), NOW, limits.WINDOW, cost=wrong)
+        await backend.forget_attempts(limits._bucket(Limit("logon-32", 100, limits.WINDOW), ("192.0.2.1",)))
+        passed = [name for name in NAMES[:11] if await is_judged(crowd, f"{name} {wrong}")]
+        assert len(passed) == judged
+
+
+async def is_judged(ctx: Context, name: str) -> bool:
+    try:
+        await limits.logon(ctx, name, known=False)
+    except TooOften:
+        return False
+    return True
 
 
 def test_ipv6_is_counted_by_its_64_and_mapped_ipv4_as_ipv4() -> None:

@@ -49,7 +49,7 @@ class Watch(monitoring.CommandListener):
     """Notes what the backend asks of the server, and whichever of it does not name its shard."""
 
     SHARD_KEYS: Mapping[str, str] = {"accounts": "_id", "claims": "_id", "attempts": "_id", "events": "account_id"}
-    EXEMPT = frozenset({"_named_after", "owing", "rp_ids", "purge", "dump", "load", "begin_load", "prepare"})
+    EXEMPT = frozenset({"_named_after", "owing", "size", "rp_ids", "purge", "dump", "load", "begin_load", "prepare"})
     """What an operator or a background task runs."""
 
     def __init__(self) -> None:

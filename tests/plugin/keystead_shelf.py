@@ -142,6 +142,10 @@ class ShelfBackend:
             due = [(at, account.id) for account in shelf.accounts.values() if (at := due_at(account)) and at <= now]
             return [shelf.accounts[id] for _, id in sorted(due)[:limit]]
 
+    async def size(self) -> int:
+        with self._shelf() as shelf:
+            return len(shelf.accounts)
+
     async def rp_ids(self) -> list[str]:
         with self._shelf() as shelf:
             return sorted({key.rp_id for account in shelf.accounts.values() for key in account.keys})

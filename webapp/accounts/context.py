@@ -45,6 +45,8 @@ class Context:
     browser: str = ""
     claim: Claim | None = None
     device: Device | None = None
+    accounts: int = 0
+    """About how many there are; 0 where nobody asked."""
     owes: Callable[[Account, Sequence[Notification]], None] = lambda account, notifications: None
     """Told of the letters that an account is owed since a commit of ours, so that they are sent at once."""
 

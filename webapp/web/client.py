@@ -25,6 +25,7 @@ def context(request: Request, claim: Claim | None = None) -> Context:
         browser=str(browsers.parse(request.headers.get("user-agent", ""))),
         claim=claim,
         device=cookies.device(request) if claim is None or claim.level == "password_only" else None,
+        accounts=state.population.accounts,
         owes=state.sender.owes,
     )
 

@@ -11,6 +11,7 @@ from backends.records import Account, Notification
 from webapp.accounts.census import Census
 from webapp.accounts.codes import Purpose
 from webapp.accounts.context import Context
+from webapp.accounts.population import Population
 from webapp.metrics import Metrics
 from webapp.settings import Settings
 from webapp.web.readiness import Readiness
@@ -40,6 +41,7 @@ class State(_State):
     metrics: Metrics
     readiness: Readiness
     census: Census
+    population: Population
     form: dict[str, str]
     """Set by the guard of a view that takes a form, before anybody is judged."""
     fresh_token: str
