@@ -45,8 +45,8 @@ class MongoBackend:
     async def open(cls, url: str) -> Self:
         """The backend in the database that `mongodb://…/name` or `mongodb+srv://…/name` names (`keystead` if it names none).
 
-        IncompatibleStore if it holds another program's collections of our names, or another schema than this version's, or
-        refuses our password; Unavailable if there is no answer now.
+        IncompatibleStore if `migrate` has not made it, if it holds another program's collections of our names, or another schema
+        than this version's, or refuses our password; Unavailable if there is no answer now.
         """
         backend = cls(*mongo_connection.connect(url))
         try:

@@ -81,6 +81,11 @@ def _check(db: Database, schema: int, migrate: bool) -> None:
     if 0 < schema < known and not migrate:
         text = f"The database is of an older Keystead (schema {schema} of {known}). Run: keystead backend migrate"
         raise IncompatibleStore(text)
+    if not schema and not migrate:
+        text = (
+            f"The database {db.name} holds no records of Keystead. If it should, see that KEYSTEAD_BACKEND names the right one. "
+        )
+        raise IncompatibleStore(f"{text}A new one is made by: keystead backend migrate")
 
 
 @or_unavailable

@@ -118,9 +118,14 @@ def backend_url(server_address: str) -> Iterator[str]:
             client.drop_database(client.get_default_database())
 
 
+async def made(url: str) -> MongoBackend:
+    await MongoBackend.migrate(url)
+    return await MongoBackend.open(url)
+
+
 @pytest.fixture
 async def backend(backend_url: str) -> AsyncIterator[MongoBackend]:
-    backend = await MongoBackend.open(backend_url)
+    backend = await made(backend_url)
     yield backend
     await backend.close()
 
@@ -190,7 +195,7 @@ async def test_a_server_that_is_not_there_is_unavailable_soon_and_its_password_n
 
 async def test_no_option_of_the_address_weakens_what_is_promised(backend_url: str) -> None:
     weak = "w=1&journal=false&readPreference=secondary&readConcernLevel=local&tz_aware=false"
-    backend = await MongoBackend.open(f"{backend_url}?{weak}")
+    backend = await made(f"{backend_url}?{weak}")
     await backend.add(account())
     assert await backend.account("alice") == account()
     assert backend.promises == {"w": "majority", "j": True, "mode": "primary", "read": "majority", "tz_aware": True}
@@ -210,13 +215,20 @@ async def test_another_programs_collections_are_refused_and_left_alone(backend_u
 
 async def test_collections_of_other_names_are_none_of_our_business(backend_url: str, raw: Raw) -> None:
     await raw.recipes.insert_one({"of": "another program"})
-    backend = await MongoBackend.open(backend_url)
+    backend = await made(backend_url)
     await backend.ready()
     await backend.close()
 
 
+async def test_a_database_that_is_missing_is_never_made_anew(backend_url: str, raw: Raw) -> None:
+    """A name that is mistyped: whoever starts there would be told that nobody has an account."""
+    with pytest.raises(IncompatibleStore, match=r"holds no records of Keystead.*keystead backend migrate"):
+        await MongoBackend.open(backend_url)
+    assert await raw.list_collection_names() == []
+
+
 async def test_many_may_make_the_database_at_once(backend_url: str) -> None:
-    opened = await asyncio.gather(*(MongoBackend.open(backend_url) for _ in range(6)))
+    opened = await asyncio.gather(*(made(backend_url) for _ in range(6)))
     for backend in opened:
         await backend.close()
     assert len(opened) == 6
@@ -447,7 +459,7 @@ class HeldClaims(Claims):
 
 @pytest.fixture
 async def held(backend_url: str) -> AsyncIterator[tuple[MongoBackend, HeldClaims]]:
-    backend = await MongoBackend.open(backend_url)
+    backend = await made(backend_url)
     backend._claims = claims = HeldClaims(backend._db)
     yield backend, claims
     await backend.close()
@@ -913,7 +925,7 @@ async def test_the_drivers_own_retry_is_not_somebody_else(backend_url: str, monk
         monkeypatch.setattr(mongo, "ObjectId", ids := SameIds())
         for _ in range(2):
             ids.again()
-            backend = await MongoBackend.open(backend_url)
+            backend = await made(backend_url)
             assert await query(backend) == answer
             await backend.close()
     monkeypatch.undo()
@@ -929,7 +941,7 @@ async def test_the_drivers_own_retry_is_not_somebody_else(backend_url: str, monk
 
 
 async def test_what_was_acknowledged_survives_kill_9_of_the_server(own_server: MongoServer) -> None:
-    backend = await MongoBackend.open(own_server.url("timeoutMS=2000&serverSelectionTimeoutMS=2000"))
+    backend = await made(own_server.url("timeoutMS=2000&serverSelectionTimeoutMS=2000"))
     ledger, over = await Ledger.begun(backend, 8), asyncio.Event()
     people = [asyncio.create_task(write(backend, owner, ledger.note, over)) for owner in ledger.asked]
     for _ in range(3):
@@ -950,7 +962,7 @@ async def test_what_was_acknowledged_survives_kill_9_of_those_who_write(backend_
 
 
 async def test_an_outage_is_unavailable_soon_and_the_same_backend_recovers(own_server: MongoServer) -> None:
-    backend = await MongoBackend.open(own_server.url("timeoutMS=800"))
+    backend = await made(own_server.url("timeoutMS=800"))
     await backend.add(account())
     own_server.kill()
     began = time.monotonic()
@@ -1033,9 +1045,7 @@ class Line:
 
 async def test_a_server_that_stalls_is_a_time_out_and_no_hang(own_server: MongoServer) -> None:
     async with Line(own_server.port) as line:
-        backend = await MongoBackend.open(
-            mongo_server.database(f"mongodb://127.0.0.1:{line.port}/", "directConnection=true&timeoutMS=600")
-        )
+        backend = await made(mongo_server.database(f"mongodb://127.0.0.1:{line.port}/", "directConnection=true&timeoutMS=600"))
         await backend.add(account())
         line.moves.clear()
         for query in (backend.account("alice"), backend.commit(account(), *after(account())), backend.ready()):
@@ -1078,7 +1088,7 @@ async def test_a_connection_that_is_gone_is_not_noticed(server_address: str, bac
     command, query, answer = QUERIES[name]
     async with Line(urlsplit(server_address).port or 0) as line:
         way = backend_url.replace(server_address, f"mongodb://127.0.0.1:{line.port}/")
-        backend = await MongoBackend.open(f"{way}?directConnection=true")
+        backend = await made(f"{way}?directConnection=true")
         await backend.add(account())
         await backend.count_attempt("a", NOW, MINUTE)
         setattr(line, which, command)
@@ -1097,7 +1107,7 @@ async def test_what_took_too_long_is_not_asked_again(own_server: MongoServer, mo
 
     monkeypatch.setattr(AsyncCollection, "delete_many", counted)
     async with Line(own_server.port) as line:
-        backend = await MongoBackend.open(f"mongodb://127.0.0.1:{line.port}/?directConnection=true&timeoutMS=600")
+        backend = await made(f"mongodb://127.0.0.1:{line.port}/?directConnection=true&timeoutMS=600")
         line.moves.clear()
         with pytest.raises(Unavailable):
             await backend.purge(NOW)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from backends import open_backend, transfer
+from backends import migrate, open_backend, transfer
 from backends.contract import samples
 from backends.contract.samples import (
     NOW,
@@ -100,7 +100,9 @@ async def test_a_copy_is_equal_and_counted(full: FileBackend, empty: FileBackend
 
 async def test_a_copy_through_mongo_and_back_is_equal(full: FileBackend, empty: FileBackend) -> None:
     with mongo_server.running() as address:
-        mongo = await open_backend(mongo_server.database(address))
+        url = mongo_server.database(address)
+        await migrate(url)
+        mongo = await open_backend(url)
         there = await transfer.copy(full, mongo)
         back = await transfer.copy(mongo, empty)
         assert await faults(mongo) == []
