@@ -68,7 +68,7 @@ def from_environ() -> Starlette:
 async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[str, Any]]:
     backend = counted.timed(await open_backend(settings.backend))
     sender, population = Sender(settings, backend, open_mailer(settings), counted), Population()
-    census = Census(settings.secret_keys)
+    census = Census(settings.sealing_keys)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tend, backend, settings.secret_keys[0], population)
