@@ -127,7 +127,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     required; a frozen account cannot log on. `opened_at` is since when it
     opens without its suspended keys, because a wait was over. `head` is the newest event, `checkpoint` the newest of those that
     were deleted because they were old; `seal` is the MAC over both and over the account's security state. `devices_at` is since
-    when device cookies count; `notified_at` is when a notification of a kind was last owed, for kinds that are bounded. A
+    when device cookies count; `codes_refused` is how many wrong recovery codes were typed since the last logon; `notified_at` is
+    when a notification of a kind was last owed, for kinds that are bounded. A
     `barred` account is frozen until whoever runs the site opens it. Of a removed one only letters are left, and its events if
     they are to be kept.
     """
@@ -149,6 +150,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sessions: tuple[Session, ...] = ()
     codes: tuple[VerificationCode, ...] = ()
     recovery_codes: tuple[RecoveryCode, ...] = ()
+    codes_refused: int = 0
     nonces: tuple[Nonce, ...] = ()
     notifications: tuple[Notification, ...] = ()
     notified_at: dict[str, datetime] = {}

@@ -15,6 +15,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -240,6 +241,8 @@ class Someone:
 
 # the pages
 
+REHEARSAL = "/account/recovery/rehearsal"
+
 
 def forgotten(one: Someone) -> httpx2.Response:
     return one.submit("/logon/forgotten", "/logon/forgotten", username=one.person.username)
@@ -327,6 +330,16 @@ def recovery_codes(one: Someone) -> httpx2.Response:
     return one.bound().submit("/account/recovery", "/account/recovery")
 
 
+def other_recovery_codes(one: Someone) -> httpx2.Response:
+    recovery_codes(one)
+    return one.submit("/account/recovery", "/account/recovery")
+
+
+def rehearsed(one: Someone) -> httpx2.Response:
+    code = re.findall(r"<code>(.*?)</code>", recovery_codes(one).text)[0]
+    return one.submit(REHEARSAL, "/rehearsal", code=code)
+
+
 def not_asked_yet(one: Someone) -> Shown:
     one.bound().listed("off")
     return one.at("/account/security")
@@ -343,7 +356,10 @@ def unbind_touch(one: Someone) -> Shown:
 
 
 def wrong_recovery_code(one: Someone) -> httpx2.Response:
-    return one.half().submit("/logon/recovery", "/logon/recovery", code="wrong")
+    recovery_codes(one)
+    one.visitor.log_off()
+    one.visitor.submit_password(one.person.username, one.person.password)
+    return one.submit("/logon/recovery", "/logon/recovery", code="wrong")
 
 
 def wrong_old_password(one: Someone) -> httpx2.Response:
@@ -366,7 +382,7 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "key step": lambda one: one.half().at("/logon/key"),
     "key step, touch": lambda one: one.told(logon_touch(one)),
     "key step, cancelled": lambda one: cancelled(one, logon_touch),
-    "recovery step": lambda one: one.half().at("/logon/recovery"),
+    "recovery step, no codes": lambda one: one.half().at("/logon/recovery"),
     "recovery step, wrong code": lambda one: one.told(wrong_recovery_code(one)),
     "wait": lambda one: one.half().at("/logon/wait"),
     "wait, begun": waiting,
@@ -387,6 +403,9 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "recovery, no key": lambda one: one.inside().at("/account/recovery"),
     "recovery": lambda one: one.bound().at("/account/recovery"),
     "recovery, the codes": lambda one: one.told(recovery_codes(one)),
+    "recovery, other codes": lambda one: one.told(other_recovery_codes(one)),
+    "rehearsal, no codes": lambda one: one.bound().at(REHEARSAL),
+    "rehearsal, passed": lambda one: one.told(rehearsed(one)),
     "security, no key": lambda one: one.inside().at("/account/security"),
     "security, a key": lambda one: one.bound().at("/account/security"),
     "security, not asked yet": not_asked_yet,

@@ -100,20 +100,23 @@
     setTimeout(function () { wrong.focus(); }, 0);
   }
 
-  /* A list that should be kept: copied, put into a file, or printed. */
-  function lines(id) {
-    return Array.prototype.map.call(document.getElementById(id).children, function (item) { return item.textContent.trim(); }).join("\n") + "\n";
-  }
+  /* What should be kept: copied, put into a file, or printed. Whoever leaves without is told, once. */
+  var unkept = document.getElementById("unkept");
+  function kept() { unkept = null; }
+  function text(id) { return document.getElementById(id).textContent; }
   function copy(button) {
-    navigator.clipboard.writeText(lines(button.getAttribute("data-copy"))).then(function () {
+    navigator.clipboard.writeText(text(button.getAttribute("data-copy"))).then(function () {
+      kept();
       button.querySelector("[data-said]").hidden = false;
+      aloud(button.textContent);
     }).catch(function () { button.hidden = true; }); // the browser does not let us: the codes can be selected by hand
   }
   function download(button) {
     var link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([lines(button.getAttribute("data-download"))], { type: "text/plain" }));
+    link.href = URL.createObjectURL(new Blob([text(button.getAttribute("data-download"))], { type: "text/plain" }));
     link.download = button.getAttribute("data-file");
     link.click();
+    kept();
     setTimeout(function () { URL.revokeObjectURL(link.href); }, 1000);
   }
   document.addEventListener("click", function (event) {
@@ -122,6 +125,23 @@
     if (button.hasAttribute("data-copy")) copy(button);
     if (button.hasAttribute("data-download")) download(button);
     if (button.hasAttribute("data-print")) window.print();
+  });
+  document.addEventListener("copy", kept);
+  window.addEventListener("afterprint", kept);
+  document.addEventListener("submit", function (event) { if (event.target.hasAttribute("data-kept")) kept(); });
+  document.addEventListener("click", function (event) {
+    var link = unkept && event.target.closest && event.target.closest("a[href]:not([href^='#'])");
+    if (!link) return;
+    if (link.hasAttribute("data-kept")) return kept();
+    event.preventDefault();
+    unkept.hidden = false;
+    unkept.focus();
+    kept();
+  });
+  window.addEventListener("beforeunload", function (event) {
+    if (!unkept) return;
+    event.preventDefault();
+    event.returnValue = "";
   });
   each(document, "[data-scripted]", function (element) { element.hidden = false; });
   each(document, "[data-copy]", function (button) { button.hidden = !navigator.clipboard; });

@@ -81,6 +81,8 @@ ROUTES: list[tuple[str, str, View]] = [
     ("GET", "/account/recovery", recovery.show),
     ("POST", "/account/recovery", recovery.make),
     ("POST", "/account/recovery/confirm", recovery.confirm),
+    ("GET", "/account/recovery/rehearsal", recovery.rehearsal),
+    ("POST", "/account/recovery/rehearsal", recovery.rehearse),
     ("GET", "/account/sessions", sessions.show),
     ("POST", "/account/sessions/end-others", sessions.end_others),
     ("POST", "/account/sessions/{id}/end", sessions.end),

@@ -26,7 +26,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     found.trim_blocks = found.lstrip_blocks = True
-    found.filters.update(when=when)
+    found.filters.update(when=when, day=day)
     return found
 
 
@@ -45,6 +45,11 @@ def digest(file: str) -> str:
 def version(file: str, made: Mapping[str, Made]) -> str:
     """The same of a file that we ship, or of what this deployment has made to be served beside them."""
     return made[file].version if file in made else digest(file)
+
+
+def day(moment: datetime) -> str:
+    """The day of a moment, as it stands on paper."""
+    return f"{moment.day} {moment:%B %Y}"
 
 
 def when(moment: datetime) -> str:

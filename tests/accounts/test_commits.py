@@ -147,10 +147,11 @@ async def test_of_fifty_uses_of_one_code_one_wins(stored: Stored, ctx: Context) 
 
 async def test_of_fifty_uses_of_one_recovery_code_one_wins(stored: Stored, ctx: Context) -> None:
     was, session, _ = logged_on(account(keys=(key(),)), stage="password_only")
-    made = recovery.new(SETTINGS, was.id, session.id, NOW)
-    was = await stored(recovery.confirm(was, act(), session.id, made.token, made.codes[0]).account)
+    offer = recovery.offer(SETTINGS, was.id, session.id, NOW)
+    codes = recovery.offered(SETTINGS, was.id, session.id, offer, NOW).codes
+    was = await stored(recovery.make(was, act(), session.id, offer).account)
     done, _ = await at_once(
-        [commits.change(ctx, was, logon.with_recovery_code, session.id, made.codes[1], f"token {n}") for n in range(50)]
+        [commits.change(ctx, was, logon.with_recovery_code, session.id, codes[1], f"token {n}") for n in range(50)]
     )
     now = await now_of(ctx)
     assert done == 1

@@ -208,7 +208,7 @@ def test_a_recovery_code_opens_the_account_once_and_ends_every_other_session() -
     assert [(each.id, each.stage, each.proof) for each in now.sessions] == [(session.id, "authenticated", "recovery")]
     assert [tuple(each) for each in decision.events] == [("recovery code used", "1 left"), ("logged on", "")]
     assert now.notifications[0].facts == {"left": "1"}
-    with pytest.raises(Refused, match="not a code"):
+    with pytest.raises(Refused, match="used before"):
         logon.with_recovery_code(replace(now, sessions=was.sessions), act(), session.id, CODE, "token")
 
 
@@ -221,16 +221,43 @@ def test_a_recovery_code_opens_a_frozen_account_and_stops_an_opening() -> None:
     assert decision.account.opening is None
 
 
-def test_what_is_no_recovery_code_is_recorded_and_told_once_an_hour() -> None:
+def mistyped(was: Account, session: Session, code: str = "AAAA-AAAA-AAAA-AAAA") -> Decision:
+    """What a code that is none leaves behind."""
+    with pytest.raises(Refused) as caught:
+        logon.with_recovery_code(was, act(), session.id, code, "token")
+    return caught.value.trace or Decision(was)
+
+
+def test_what_is_no_recovery_code_is_recorded_as_that_and_told_from_the_third_on_once_an_hour() -> None:
     was, session = owing_the_key(account(keys=(key(),), recovery_codes=CODES))
-    for _ in range(4):
-        with pytest.raises(Refused, match="not a code") as caught:
-            logon.with_recovery_code(was, act(), session.id, "AAAA-AAAA-AAAA-AAAA", "token")
-        assert caught.value.trace
-        assert kinds(caught.value.trace) == ["key refused"]
-        was = caught.value.trace.account
+    told = []
+    for _ in range(5):
+        trace = mistyped(was, session)
+        assert kinds(trace) == ["recovery code refused"]
+        was = trace.account
+        told.append(letters(was))
+    assert told == [[], [], ["recovery code refused"], *[["recovery code refused"] * 2] * 2]
+    assert was.notifications[0].facts == {"typed": "3"}
     assert [each.due_at - each.at for each in was.notifications] == [MINUTE, HOUR]
     assert recovery.left(was) == 2
+
+
+def test_a_code_that_was_used_before_is_recorded_as_that() -> None:
+    used = (replace(CODES[0], spent_at=NOW), CODES[1])
+    was, session = owing_the_key(account(keys=(key(),), recovery_codes=used))
+    assert [tuple(each) for each in mistyped(was, session, CODE).events] == [("recovery code refused", "used before")]
+
+
+def test_a_slip_of_the_pen_that_nobody_would_guess_with_leaves_nothing_behind() -> None:
+    was, session = owing_the_key(account(keys=(key(),), recovery_codes=CODES))
+    assert mistyped(was, session, CODE[:-1]) == Decision(was)
+
+
+def test_who_gets_in_begins_anew() -> None:
+    was, session = owing_the_key(account(keys=(key(),), recovery_codes=CODES))
+    was = mistyped(mistyped(was, session).account, session).account
+    assert was.codes_refused == 2
+    assert logon.with_recovery_code(was, act(), session.id, CODE, "token").account.codes_refused == 0
 
 
 # without a key

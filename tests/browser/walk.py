@@ -54,6 +54,22 @@ def touch_to_bind(page: Page, name: str) -> None:
     page.get_by_role("button", name="Bind this key").click()
 
 
+def get_codes(page: Page) -> list[str]:
+    """Press the button that has recovery codes made; the ten that are shown."""
+    page.get_by_role("button", name="Get recovery codes").click()
+    expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
+    codes = page.locator("#codes code").all_text_contents()
+    assert len(set(codes)) == 10
+    return codes
+
+
+def use_code(page: Page, code: str) -> None:
+    """On the key page of a logon."""
+    page.get_by_role("link", name="Use a recovery code").click()
+    page.get_by_label("Recovery code").fill(code)
+    page.get_by_role("button", name="Log on").click()
+
+
 def touch_to_log_on(page: Page, site: Site) -> None:
     expect(page).to_have_url(re.compile("/logon/key"))
     page.get_by_role("button", name="Use my key").click()

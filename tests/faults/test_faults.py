@@ -4,7 +4,7 @@ A scene brings an account to where a route can be asked, and asks it. It is play
 makes and what becomes of the account; then once for each query and way of failing, each time with an account of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -139,9 +139,15 @@ def _use_recovery_code(stage: Stage) -> Ask:
 
 @scene("logon.use_recovery_code, wrong")
 def _use_wrong_recovery_code(stage: Stage) -> Ask:
-    stage.owe_key()
-    stage.visitor.get("/logon/recovery")
+    _use_recovery_code(stage)
     return lambda: stage.visitor.submit("/logon/recovery", code="AAAA-BBBB-CCCC-DDDD")
+
+
+@scene("recovery.rehearse")
+def _rehearse(stage: Stage) -> Ask:
+    code = _with_recovery_codes(stage)[0]
+    stage.visitor.get("/account/recovery/rehearsal")
+    return lambda: stage.visitor.submit("/account/recovery/rehearsal", code=code)
 
 
 @scene("logon.ask_to_open")
@@ -285,11 +291,18 @@ def _make(stage: Stage) -> Ask:
     return lambda: stage.visitor.submit("/account/recovery")
 
 
+@scene("recovery.make, in the place of others")
+def _make_others(stage: Stage) -> Ask:
+    _with_recovery_codes(stage)
+    stage.visitor.get("/account/recovery")
+    return lambda: stage.visitor.submit("/account/recovery")
+
+
 @scene("recovery.confirm")
 def _confirm(stage: Stage) -> Ask:
-    stage.log_on(bound=True)
-    shown = recovery.new(stage.site.settings, stage.account.id, stage.now.sessions[0].id, clock.now())
-    fields = {"token": shown.token, "code": shown.codes[0]}
+    _with_recovery_codes(stage)
+    _, codes = _offered(stage)
+    fields = {"token": codes.token, "code": codes.codes[0]}
     return lambda: stage.visitor.post("/account/recovery/confirm", fields)
 
 
@@ -350,12 +363,17 @@ def _unproven(stage: Stage) -> None:
     stage.clock.move(timedelta(minutes=11))
 
 
-def _with_recovery_codes(stage: Stage) -> list[str]:
+def _offered(stage: Stage) -> tuple[str, recovery.CodeSet]:
+    settings, session = stage.site.settings, stage.now.sessions[0]
+    offer = recovery.offer(settings, stage.account.id, session.id, clock.now())
+    return offer, recovery.offered(settings, stage.account.id, session.id, offer, clock.now())
+
+
+def _with_recovery_codes(stage: Stage) -> Sequence[str]:
     stage.log_on(bound=True)
-    session = stage.now.sessions[0]
-    shown = recovery.new(stage.site.settings, stage.account.id, session.id, clock.now())
-    stage.site.change(stage.now, recovery.confirm, session.id, shown.token, shown.codes[0])
-    return shown.codes
+    offer, codes = _offered(stage)
+    stage.site.change(stage.now, recovery.make, stage.now.sessions[0].id, offer)
+    return codes.codes
 
 
 def _suspend_the_first(account: Account, act: Any) -> Any:

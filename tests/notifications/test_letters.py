@@ -28,6 +28,7 @@ FACTS = {
     "key": "Blue",
     "by": "the help desk",
     "count": "7",
+    "typed": "3",
     "left": "5",
     "new": "n•••@example.org",
     "opens": MILLISECONDS,
@@ -106,6 +107,7 @@ def test_what_is_not_known_is_left_out() -> None:
     [
         ("key bound", ["Blue"]), ("key unbound", ["Blue", "the help desk"]), ("key refused", ["7"]),
         ("clone suspected", ["Blue"]), ("new browser", ["7"]), ("recovery code used", ["5"]),
+        ("recovery code refused", ["3", "7"]),
         ("e-mail changed", ["n•••@example.org"]),
         ("opening asked", ["24 November 2026, 03:00 UTC"]), ("opening waits", ["24 November 2026, 03:00 UTC"]),
     ],

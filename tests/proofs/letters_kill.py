@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import os
 import random
-import re
 import secrets
 import signal
 import subprocess
@@ -106,8 +105,7 @@ class Person:
         visitor.bind(key, self.username)
         yield "key bound"
         visitor.get("/account/recovery")
-        codes = re.findall(r"<code>([A-Z2-7-]{19})</code>", visitor.submit("/account/recovery").text)
-        _expect(visitor.submit("/recovery/confirm", code=codes[0]), 303)
+        _expect(visitor.submit("/account/recovery"), 200)
         yield "recovery codes made"
         visitor.get("/account/password")
         _expect(visitor.submit("/account/password", old=PASSWORD, new=ANOTHER), 303)

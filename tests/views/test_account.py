@@ -13,11 +13,27 @@ def test_the_front_door_leads_to_the_logon_and_after_it_to_the_account(keystead:
     assert keystead_visitor.get("/logon").headers["location"] == "/account"
 
 
-def test_the_account_page_nudges_while_there_is_one_key_and_no_codes(keystead: Site, stub_key: StubKey) -> None:
+def test_the_account_page_says_how_many_ways_back_there_are_and_what_losing_each_would_mean(
+    keystead: Site, stub_key: StubKey
+) -> None:
     visitor = bound(keystead, stub_key)
-    assert "one key and no recovery codes" in visitor.get("/account").text
+    page = visitor.get("/account").text
+    assert "Ways back in: none" in page
+    assert visitor.page.text.count("You could not log on by yourself") == 1
     recovery_codes(visitor)
-    assert "one key and no recovery codes" not in visitor.get("/account").text
+    visitor.get("/account")
+    assert "Ways back in: 1 (10 codes)" in visitor.page.text
+    assert "A recovery code opens your account" in visitor.page.text
+    visitor.bind(StubKey(), "Spare", prove_with=stub_key)
+    visitor.get("/account")
+    assert "Ways back in: 2 (spare key, 10 codes)" in visitor.page.text
+    assert "Security key Nothing changes: Spare opens your account as well." in visitor.page.text
+    assert "You would have to ask whoever runs Keystead" in visitor.page.text
+
+
+def test_without_a_key_no_way_back_is_needed(keystead: Site, keystead_visitor: Visitor) -> None:
+    keystead_visitor.log_on("zoe", keystead.password)
+    assert "Ways back in" not in keystead_visitor.get("/account").text
 
 
 def test_a_notice_is_one_of_ours_or_none(keystead: Site, keystead_visitor: Visitor) -> None:

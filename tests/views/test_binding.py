@@ -296,7 +296,7 @@ def test_a_reload_keeps_the_step(keystead: Site, visitor: Visitor, stub_key: Stu
     assert visitor.page.form("/bind/begin")
     visitor.begin_bind()
     visitor.follow(visitor.finish_bind(stub_key))
-    assert "You may close this page" in visitor.get(f"{U2F}/done").text
+    assert "is bound" in visitor.get(f"{U2F}/done").text
 
 
 def test_the_dialog_of_the_first_page_notices_the_binding(keystead: Site, visitor: Visitor, stub_key: StubKey) -> None:

@@ -386,10 +386,48 @@ def test_a_refused_key_after_a_right_password_is_mailed_but_not_a_cancel_and_not
     assert subjects(keystead).count(told) == 1, "the others are counted in the one that follows an hour later"
 
 
-def test_a_mistyped_recovery_code_is_mailed_once_an_hour(keystead: Site, stub_key: StubKey) -> None:
+def test_mistyped_recovery_codes_are_mailed_from_the_third_on_as_what_they_are(keystead: Site, stub_key: StubKey) -> None:
     visitor = bound(keystead, stub_key)
     visitor.log_off()
     visitor.log_on("zoe", keystead.password)
+    told = []
     for _ in range(4):
         visitor.post("/logon/recovery", {"code": "AAAA-BBBB-CCCC-DDDD"})
-    assert subjects(keystead).count("Your password was used without your key") == 1
+        told.append(subjects(keystead).count("Wrong recovery codes were typed"))
+    assert told == [0, 0, 1, 1]
+    assert "Wrong codes 3" in about(keystead, "Wrong recovery codes were typed")[0]
+    assert "Your password was used without your key" not in subjects(keystead)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("AAAA-BBBB", "16 letters and digits"), ("AAAA-BBBB-CCCC-DDDD", "none of your recovery codes")]
+)
+def test_a_mistyped_recovery_code_is_told_as_what_it_is(keystead: Site, stub_key: StubKey, typed: str, said: str) -> None:
+    visitor = bound(keystead, stub_key)
+    recovery_codes(visitor)
+    visitor.log_off()
+    visitor.log_on("zoe", keystead.password)
+    visitor.get("/logon/recovery")
+    assert said in visitor.submit("/logon/recovery", code=typed).text
+
+
+def test_a_code_that_was_used_is_told_apart_from_one_that_never_was(keystead: Site, stub_key: StubKey) -> None:
+    visitor = bound(keystead, stub_key)
+    code = recovery_codes(visitor)[0]
+    answers = []
+    for _ in range(2):
+        visitor.log_off()
+        visitor.log_on("zoe", keystead.password)
+        visitor.get("/logon/recovery")
+        answers.append(visitor.submit("/logon/recovery", code=code))
+    assert "was used before" in answers[1].text
+
+
+def test_where_no_codes_were_made_the_page_says_so_and_asks_for_none(keystead: Site, stub_key: StubKey) -> None:
+    visitor = bound(keystead, stub_key)
+    visitor.log_off()
+    visitor.log_on("zoe", keystead.password)
+    assert "There are no recovery codes" in visitor.page.text
+    assert "No codes were ever made" in visitor.get("/logon/recovery").text
+    assert visitor.page.form("/logon/recovery") is None
+    assert "whoever runs Keystead can help" in visitor.page.text

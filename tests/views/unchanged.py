@@ -1,6 +1,6 @@
 """What the site remembers, as far as a request that is refused must leave it alone.
 
-That somebody was seen, that a nonce was used up, and that a refused key was recorded and told is not what these tests are about.
+That somebody was seen, that a nonce was used up, and that what was refused was recorded and told: these tests are not about it.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from webapp.testing.site import Site
 
 
 def records(site: Site) -> list[Record]:
-    """Every account, and every event but that a key was refused."""
+    """Every account, and every event but that a key or a recovery code was refused."""
 
     async def dump() -> list[Record]:
         return [_kept(record) async for record in site.backend.dump() if not _is_refusal(record)]
@@ -39,7 +39,8 @@ def _kept(record: Record) -> Record:
         return replace(record, seq=0, mac=b"")
     live = expiry.expire(record, clock.now())
     sessions = tuple(_unseen(session) for session in live.sessions)
-    return replace(live, version=0, sessions=sessions, nonces=(), notifications=(), notified_at={}, head=ChainLink(), seal=b"")
+    live = replace(live, version=0, sessions=sessions, nonces=(), codes_refused=0, head=ChainLink(), seal=b"")
+    return replace(live, notifications=(), notified_at={})
 
 
 def _unseen(session: Session) -> Session:
@@ -47,7 +48,7 @@ def _unseen(session: Session) -> Session:
 
 
 def _is_refusal(record: Record) -> bool:
-    return isinstance(record, Event) and record.kind == "key refused"
+    return isinstance(record, Event) and record.kind in ("key refused", "recovery code refused")
 
 
 def account_of(record: Record) -> str:

@@ -70,7 +70,10 @@ def test_a_form_with_a_referer_that_is_no_address_is_answered(keystead: Site, st
     visitor = bound(keystead, stub_key)
     keystead_clock.move(timedelta(minutes=10))
     visitor.client.headers["referer"] = "http://["
-    assert visitor.post("/account/recovery").headers["location"] == "/account/security/u2f?notice=late"
+    assert (
+        visitor.post(f"/account/security/u2f/keys/{stub_key.slug}/reinstate").headers["location"]
+        == "/account/security/u2f?notice=late"
+    )
 
 
 def test_the_logon_goes_on_to_nothing_beside_the_mount(mounted: Site) -> None:

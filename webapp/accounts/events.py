@@ -32,6 +32,8 @@ Kind = Literal[
     "recovery codes made",
     "recovery codes void",
     "recovery code used",
+    "recovery code refused",
+    "recovery code tried",
     "password changed",
     "password reset",
     "e-mail changed",

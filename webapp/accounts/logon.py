@@ -15,6 +15,9 @@ from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision, Refused
 from webapp.accounts.events import Happened
 
+MANY_CODES = 3
+"""So many wrong recovery codes since the last logon are told by mail: one or two are a slip of the pen."""
+
 
 def begin(
     account: Account, act: Act, password_hash: str, token: str, *, stronger: str | None = None, before: str | None = None
@@ -51,12 +54,11 @@ def with_key(account: Account, act: Act, session_id: str, answer: Answer, token:
 
 
 def with_recovery_code(account: Account, act: Act, session_id: str, typed: str, token: str) -> Decision:
-    """In, by a recovery code, which is used up; every other session is ended. Refused("not a code") otherwise."""
+    """In, by a recovery code, which is used up; every other session is ended. Refused: malformed, used before, not a code."""
     try:
         account = recovery.spend(account, act, typed)
     except Refused as refused:
-        told = owed.owe(account, act, "key refused")
-        raise Refused(refused.kind, trace=Decision(told, [Happened("key refused")]), wrong=refused.wrong) from None
+        raise Refused(refused.kind, trace=_code_refused(account, act, refused.kind), wrong=refused.wrong) from None
     left = recovery.left(account)
     account = owed.owe(sessions.keep_only(account, session_id), act, "recovery code used", facts={"left": str(left)})
     account, events = opening.stop(account)
@@ -83,9 +85,20 @@ def _entered(account: Account, act: Act, detail: str, events: Sequence[Happened]
     account, noted = required.noted(account, act)
     opened = [Happened("unfrozen")] if account.frozen_at else []
     account = replace(account, frozen_at=None) if account.frozen_at else account
+    account = replace(account, codes_refused=0) if account.codes_refused else account
     if account.head.seq > 1 and not devices.knows(act.device, account):
         account = owed.owe(account, act, "new browser")
     return Decision(account, [*events, Happened("logged on", detail), *opened, *noted])
+
+
+def _code_refused(account: Account, act: Act, kind: str) -> Decision | None:
+    """What a code that opens nothing leaves behind: an event, and a letter from the third on. A typo of its length is none."""
+    if kind == "malformed":
+        return None
+    account = replace(account, codes_refused=account.codes_refused + 1)
+    if account.codes_refused >= MANY_CODES:
+        account = owed.owe(account, act, "recovery code refused", facts={"typed": str(account.codes_refused)})
+    return Decision(account, [Happened("recovery code refused", kind if kind == "used before" else "")])
 
 
 def _told(failed: Failed, act: Act) -> Failed:

@@ -23,6 +23,7 @@ Kind = Literal[
     "clone suspected",
     "new browser",
     "recovery code used",
+    "recovery code refused",
     "recovery codes made",
     "password changed",
     "e-mail changed",
@@ -40,7 +41,7 @@ Kind = Literal[
     "account removed",
     "password needed",
 ]
-BOUNDED: frozenset[Kind] = frozenset({"key refused", "new browser"})
+BOUNDED: frozenset[Kind] = frozenset({"key refused", "recovery code refused", "new browser"})
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=1)
 """How long whoever takes a notification has for sending it, before somebody else may."""

@@ -56,7 +56,15 @@ _NEWS: dict[str, _News] = {
     "recovery code used": _News(
         "A recovery code was used", "A recovery code was used to open your account instead of a key.", (("Codes left", "left"),)
     ),
-    "recovery codes made": _News("New recovery codes", "New recovery codes were made. The ones before them no longer work."),
+    "recovery code refused": _News(
+        "Wrong recovery codes were typed",
+        "Somebody gave your right password, and then several times a recovery code that is none of yours, or was used before. "
+        "They were not let in, and no code was used up.",
+        (("Wrong codes", "typed"), ("So often within an hour", "count")),
+    ),
+    "recovery codes made": _News(
+        "New recovery codes", "New recovery codes were made. If there were others before them, those no longer work."
+    ),
     "password changed": _News("Your password was changed", "The password of your account was changed."),
     "e-mail changed": _News(
         "Your e-mail address was changed",

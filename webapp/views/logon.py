@@ -18,6 +18,7 @@ from webapp.accounts import (
     logon,
     opening,
     passwords,
+    recovery,
     refusals,
     sessions,
 )
@@ -27,7 +28,7 @@ from webapp.accounts.context import Context
 from webapp.accounts.decision import Refused
 from webapp.accounts.limits import TooOften
 from webapp.accounts.passwords import Busy
-from webapp.web import client, cookies, guards, paths, responses
+from webapp.web import client, cookies, guards, paths, responses, steps, wording
 from webapp.web.guards import PasswordOnly
 from webapp.web.state import Request
 from webapp.web.wording import FAILURES
@@ -126,12 +127,11 @@ async def recovery_code(request: Request, who: PasswordOnly) -> Response:
 async def use_recovery_code(request: Request, who: PasswordOnly) -> Response:
     """Signed in by a recovery code, which is used up; every other session is ended."""
     await limits.count(who.context, limits.RECOVERY, who.account.id, limits.here(who.context))
-    token = who.new_token()
+    token, typed = who.new_token(), request.state.form.get("code", "")
     try:
-        account = await who.change(logon.with_recovery_code, who.session.id, request.state.form.get("code", ""), token)
-    except Refused:
-        error = "That is not one of your recovery codes, or it was used before."
-        return _recovery(request, who, error=error, status=422)
+        account = await who.change(logon.with_recovery_code, who.session.id, typed, token)
+    except Refused as refused:
+        return _recovery(request, who, typed=typed, error=wording.RECOVERY_CODES[refused.kind], status=422)
     return _entered(request, who.context, account, token, responses.url(request, "account.security") + "?notice=recovered")
 
 
@@ -245,9 +245,9 @@ def _too_often(request: Request, often: TooOften, name: str) -> Response:
     return responses.page(request, "too_often.html", 429, headers=headers, minutes=minutes, username=name)
 
 
-def _recovery(request: Request, who: PasswordOnly, *, error: str | None = None, status: int = 200) -> Response:
-    wait = who.context.settings.wait is not None
-    return responses.page(request, "logon_recovery.html", status, username=who.account.username, error=error, can_wait=wait)
+def _recovery(request: Request, who: PasswordOnly, *, typed: str = "", error: str | None = None, status: int = 200) -> Response:
+    shown = steps.recovery(who.context.settings, who.account, typed)
+    return responses.page(request, "logon_recovery.html", status, rehearsal=False, would=False, error=error, **shown)
 
 
 def _has_passed(who: PasswordOnly) -> bool:
@@ -264,7 +264,7 @@ def _wait(request: Request, who: PasswordOnly) -> Response:
         username=account.username,
         opening=account.opening,
         over=_has_passed(who),
-        hours=int(settings.wait.total_seconds() // 3600),
+        hours=steps.hours(settings.wait),
     )
 
 
@@ -287,6 +287,7 @@ def _panel(
         ask=ask,
         keys=responses.keys(ask.keys),
         username=who.account.username,
+        codes_left=recovery.left(who.account),
         next=wanted,
         device=responses.device(request),
         opening=who.account.opening,

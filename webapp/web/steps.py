@@ -5,16 +5,19 @@ otherwise. `then` is the path that the person was on the way to; without it they
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
 from starlette.responses import Response
 
-from backends.records import SecurityKey
+from backends.records import Account, SecurityKey
 from webapp import clock
-from webapp.accounts import codes, domains, keys, preview, recovery, required, sessions
+from webapp.accounts import codes, domains, keys, preview, required, sessions, ways
+from webapp.accounts import recovery as recovery_codes
 from webapp.accounts.ceremonies import Ceremony
 from webapp.accounts.codes import Purpose
+from webapp.settings import Settings
 from webapp.web import guards, responses
 from webapp.web.guards import ToBind
 from webapp.web.state import Request
@@ -151,8 +154,27 @@ def context(request: Request, who: ToBind) -> dict[str, Any]:
         "domain": settings.rp_id,
         "in_preview": preview.includes(settings, who.account),
         "device": responses.device(request),
-        "codes_left": recovery.left(who.account),
+        "ways": ways.back(who.account),
+        "wait_hours": hours(settings.wait),
+        "codes_left": recovery_codes.left(who.account),
+        "offer": recovery_codes.offer(settings, who.account.id, who.session.id, clock.now()),
     }
+
+
+def recovery(settings: Settings, account: Account, typed: str = "") -> dict[str, Any]:
+    """What the page shows on which a recovery code is typed, at the logon and in a rehearsal of it; `typed` was refused."""
+    return {
+        "username": account.username,
+        "made": bool(account.recovery_codes),
+        "left": recovery_codes.left(account),
+        "typed": typed[: recovery_codes.MAX_TEXT],
+        "wait_hours": hours(settings.wait),
+    }
+
+
+def hours(wait: timedelta | None) -> int:
+    """A wait as people count it; 0 where there is none."""
+    return int(wait.total_seconds() // 3600) if wait else 0
 
 
 def _ask(who: ToBind, domain: str) -> domains.Choice:

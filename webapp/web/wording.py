@@ -82,6 +82,12 @@ FAILURES: dict[str, Failure] = {
     "unknown": Failure("That did not work", "The browser could not use the key. Take it out, insert it again, and try again."),
 }
 
+RECOVERY_CODES = {
+    "malformed": "A recovery code has 16 letters and digits. Some are missing or too many: look closely, and type it once more.",
+    "used before": "That code was used before. Each works once: cross it out, and take another.",
+    "not a code": "That is none of your recovery codes. Look closely, and type it once more; or take another.",
+}
+
 WEAK_PASSWORDS = {
     "too short": "Use at least 12 characters.",
     "too long": "Use at most 1024 characters.",
@@ -104,6 +110,8 @@ EVENTS = {
     "recovery codes made": "New recovery codes were made",
     "recovery codes void": "The recovery codes no longer work",
     "recovery code used": "A recovery code was used to log on",
+    "recovery code refused": "The password was right, but the recovery code was not",
+    "recovery code tried": "A recovery code was tried in a rehearsal, and not used up",
     "password changed": "The password was changed",
     "password reset": "A new password was set by mail",
     "e-mail changed": "The e-mail address was changed",
