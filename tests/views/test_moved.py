@@ -118,7 +118,7 @@ def test_without_the_file_the_first_try_says_what_is_wrong(move: Move) -> None:
     said = visitor.finish_key(move.key)  # SecurityError, as this browser was not told that the new address may ask
     assert said.status_code == 422
     assert "This browser may not ask for that key" in said.text
-    assert "Use a recovery code" in said.text
+    assert "/logon/recovery" in said.text
 
 
 def test_a_key_of_a_domain_that_we_did_not_move_from_is_refused_though_the_browser_signs(move: Move) -> None:
