@@ -87,7 +87,7 @@ class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A letter that the account is still owed: facts, from which it is composed when it is sent.
 
     `due_at` is when to send it next; whoever sends moves it ahead first, and names itself as `holder`, so that nobody else sends
-    it.
+    it. `zone` is how many minutes the browser's clock was ahead of UTC.
     """
 
     id: str
@@ -100,6 +100,7 @@ class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     facts: dict[str, str] = {}
     attempts: int = 0
     holder: str = ""
+    zone: int | None = None
 
 
 class Opening(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -191,6 +191,10 @@
     });
   }
   times(document);
+  if (document.currentScript) { // so that letters are written by this clock, too
+    document.cookie = "keystead-zone=" + -new Date().getTimezoneOffset() + "; SameSite=Lax; path=" +
+      document.currentScript.src.replace(/^https?:\/\/[^/]*/, "").replace(/static\/.*/, "") + (location.protocol === "https:" ? "; Secure" : "");
+  }
   setInterval(function () { times(document); }, 20000);
 
   /* Clocks. They count from when they were put into the page, so that a computer that sleeps does not slow them down. */

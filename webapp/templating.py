@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,10 @@ def day(moment: datetime) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-def when(moment: datetime) -> str:
-    """A moment as people write it."""
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+def when(moment: datetime, zone: int | None = None) -> str:
+    """A moment as people write it: in UTC, or by a clock that is so many minutes ahead of it."""
+    if not zone:
+        return f"{day(moment)}{moment:, %H:%M} UTC"
+    there, (hours, minutes) = moment + timedelta(minutes=zone), divmod(abs(zone), 60)
+    ahead = f"{'+' if zone > 0 else '-'}{hours}" + (f":{minutes:02}" if minutes else "")
+    return f"{day(there)}{there:, %H:%M} (UTC{ahead})"

@@ -96,6 +96,26 @@ def test_who_was_removed_is_called_by_their_username_and_who_must_set_a_password
     assert f"{SETTINGS.public_url}/logon/forgotten" in letter("password needed").text
 
 
+@pytest.mark.parametrize("kind", get_args(owed.Kind))
+def test_every_letter_says_when_by_the_clock_of_the_browser_and_names_the_zone(kind: str) -> None:
+    for zone, written in (
+        (480, "24 November 2026, 10:00 (UTC+8)"),
+        (-210, "23 November 2026, 22:30 (UTC-3:30)"),
+        (0, "02:00 UTC"),
+    ):
+        found = letter(kind, at=NOW - HOUR, zone=zone)
+        assert written in found.text
+        assert written in unescape(found.html)
+
+
+@pytest.mark.parametrize("kind", WITH_A_LINK)
+def test_a_letter_that_somebody_asked_for_says_who_asked(kind: str) -> None:
+    found = letter(kind)
+    for fact in ("Firefox 156 on Linux", "192.0.2.1"):
+        assert fact in found.text
+        assert fact in found.html
+
+
 def test_what_is_not_known_is_left_out() -> None:
     found = letter("password changed", address="", browser="keystead command")
     assert "keystead command" in found.text

@@ -66,3 +66,22 @@ def test_one_of_our_cookies_is_not_taken_for_the_other() -> None:
     session = signing.sign(of.secret_keys, "cookie", "account.token")
     assert cookies.token(request(of, {"cookie": f"__Host-keystead={session}"})) == "account.token"
     assert cookies.device(request(of, {"cookie": f"__Host-keystead-browser={session}"})).id != "account"
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("480", 480),
+        ("-210", -210),
+        ("0", 0),
+        ("", None),
+        ("841", None),
+        ("+60", None),
+        ("6e1", None),
+        ("6²", None),
+        ("9" * 400, None),
+    ],
+)
+def test_a_clock_that_is_ahead_of_utc_is_believed_where_there_can_be_one(text: str, zone: int | None) -> None:
+    asked = request(settings(), {"cookie": f"keystead-zone={text}"})
+    assert cookies.zone(asked) == zone

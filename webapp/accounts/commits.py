@@ -68,7 +68,7 @@ async def add(ctx: Context, account: Account, happened: Sequence[Happened] = ())
 
 
 def _act(ctx: Context) -> Act:
-    return Act(clock.now(), ctx.settings, ctx.address, ctx.browser, ctx.device)
+    return Act(clock.now(), ctx.settings, ctx.address, ctx.browser, ctx.device, ctx.zone)
 
 
 def _decide(

@@ -47,6 +47,8 @@ class Context:
     device: Device | None = None
     accounts: int = 0
     """About how many there are; 0 where nobody asked."""
+    zone: int | None = None
+    """How many minutes the browser's clock is ahead of UTC."""
     owes: Callable[[Account, Sequence[Notification]], None] = lambda account, notifications: None
     """Told of the letters that an account is owed since a commit of ours, so that they are sent at once."""
 
@@ -60,3 +62,4 @@ class Act:
     address: str = ""
     browser: str = ""
     device: Device | None = None
+    zone: int | None = None

@@ -153,41 +153,46 @@ def code(ctx: Context, account: Account, code: VerificationCode, digits: str) ->
     """The digits, for whoever waits for them at a page. Its link opens that page, and proves nothing."""
     subject, minutes = f"{digits} is your verification code", int(codes.LIFETIME.total_seconds() // 60)
     page = ctx.settings.public_url + CODE_PAGES[code.purpose]
-    facts = _event(code.sent_at, ctx.browser, ctx.address)
+    facts = _event(code.sent_at, ctx.zone, ctx.browser, ctx.address)
     return _letter(ctx.settings, account, code.email, "code", subject, code=digits, minutes=minutes, page=page, facts=facts)
 
 
 def _news(settings: Settings, account: Account, notification: Notification) -> Letter:
     news, since = _NEWS[notification.kind], str(round(notification.at.timestamp() * 1000))
     not_me = links.make(settings, "not me", account.id, since, clock.now())
-    when, *place = _event(notification.at, notification.browser, notification.address)
+    when, *place = _place(notification)
     shown = [when, *_facts(news, notification), *place]
     return _letter(settings, account, notification.to, "news", news.subject, words=news.words, facts=shown, not_me=not_me)
 
 
-def _event(at: datetime, browser: str, address: str) -> list[tuple[str, str]]:
-    """When and from where something happened, as far as that is known."""
+def _place(notification: Notification) -> list[tuple[str, str]]:
+    return _event(notification.at, notification.zone, notification.browser, notification.address)
+
+
+def _event(at: datetime, zone: int | None, browser: str, address: str) -> list[tuple[str, str]]:
+    """When, by the clock of that browser, and from where something happened, as far as that is known."""
     place = (("Browser", browser), ("Address", address))
-    return [("When", templating.when(at)), *((name, text) for name, text in place if text)]
+    return [("When", templating.when(at, zone)), *((name, text) for name, text in place if text)]
 
 
 def _notice(settings: Settings, account: Account, notification: Notification) -> Letter:
     """Of an account that was removed, the letter itself knows the username."""
     notice, (path, does) = _NOTICES[notification.kind], _DOES.get(notification.kind, ("", ""))
-    shown = [("When", templating.when(notification.at)), *_facts(notice, notification)]
+    shown = [_place(notification)[0], *_facts(notice, notification)]
     of = replace(account, username=notification.facts.get("username", account.username))
     link = settings.public_url + path if path else ""
     return _letter(settings, of, notification.to, "notice", notice.subject, words=notice.words, facts=shown, link=link, does=does)
 
 
 def _facts(news: _News, notification: Notification) -> list[tuple[str, str]]:
-    return [(name, _shown(field, notification.facts[field])) for name, field in news.facts if field in notification.facts]
+    facts, zone = notification.facts, notification.zone
+    return [(name, _shown(field, facts[field], zone)) for name, field in news.facts if field in facts]
 
 
-def _shown(field: str, text: str) -> str:
+def _shown(field: str, text: str, zone: int | None) -> str:
     """A fact as people read it."""
     if field == "opens":
-        return templating.when(datetime.fromtimestamp(int(text) / 1000, UTC))
+        return templating.when(datetime.fromtimestamp(int(text) / 1000, UTC), zone)
     if field == "left" and int(text) <= recovery.FEW:
         return f"{text}. Make new ones before you run out: Security Settings, Recovery codes."
     return text
@@ -196,14 +201,15 @@ def _shown(field: str, text: str) -> str:
 def _reset(settings: Settings, account: Account, notification: Notification) -> Letter:
     """The link dies with the password that it replaces."""
     link = links.make(settings, "reset", account.id, links.fingerprint(account), clock.now())
-    minutes = int(links.LIFETIMES["reset"].total_seconds() // 60)
-    return _letter(settings, account, notification.to, "reset", "Set a new password", link=link, minutes=minutes)
+    minutes, facts = int(links.LIFETIMES["reset"].total_seconds() // 60), _place(notification)
+    return _letter(settings, account, notification.to, "reset", "Set a new password", link=link, minutes=minutes, facts=facts)
 
 
 def _known_browser(settings: Settings, account: Account, notification: Notification) -> Letter:
     link = links.make(settings, "known browser", account.id, "", clock.now())
-    minutes = int(links.LIFETIMES["known browser"].total_seconds() // 60)
-    return _letter(settings, account, notification.to, "known", "Log on from this browser", link=link, minutes=minutes)
+    minutes, subject = int(links.LIFETIMES["known browser"].total_seconds() // 60), "Log on from this browser"
+    facts = _place(notification)
+    return _letter(settings, account, notification.to, "known", subject, link=link, minutes=minutes, facts=facts)
 
 
 def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:

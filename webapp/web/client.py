@@ -23,6 +23,7 @@ def context(request: Request, claim: Claim | None = None) -> Context:
         metrics=state.metrics,
         address=address(request),
         browser=str(browsers.parse(request.headers.get("user-agent", ""))),
+        zone=cookies.zone(request),
         claim=claim,
         device=cookies.device(request) if claim is None or claim.level == "password_only" else None,
         accounts=state.population.accounts,

@@ -1,9 +1,12 @@
-"""Our two cookies: the session's token, and the browser that has logged on before. Both signed; neither is trusted for more.
+"""Our two cookies: the session's token, and the browser that has logged on before. Both signed; neither is trusted for more. A
+third, which page.js sets, says how far the reader's clock is from UTC; it decides how times in letters are written, and nothing
+else.
 
 A site at the root has `__Host-` cookies, which no sub-domain and no plain http can plant (RFC 6265bis §4.1.3.2). One that is
 mounted under a path keeps its cookies to that path, and from its neighbours' applications.
 """
 
+import re
 from datetime import timedelta
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +19,8 @@ from webapp.settings import Settings
 from webapp.web.state import Request
 
 YEAR = 31_536_000
+MAX_ZONE = 14 * 60
+"""Kiribati is that far ahead of UTC, and nobody is further."""
 
 
 def token(request: Request) -> str | None:
@@ -38,6 +43,12 @@ def device(request: Request) -> Device:
     """The browser; a new one, if it has not logged on before."""
     text = _signed(request, "-browser")
     return devices.load(text) if text else devices.new()
+
+
+def zone(request: Request) -> int | None:
+    """How many minutes the browser's clock is ahead of UTC, as page.js says; None where it does not, or says what cannot be."""
+    text = request.cookies.get("keystead-zone", "")
+    return int(text) if re.fullmatch(r"-?[0-9]{1,3}", text, re.ASCII) and abs(int(text)) <= MAX_ZONE else None
 
 
 def remember(request: Request, device: Device) -> None:
