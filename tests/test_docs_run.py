@@ -120,6 +120,13 @@ def as_if_bound_at(account: Account, _: Act, name: str, domain: str) -> Decision
     return Decision(replace(account, keys=tuple(changed)))
 
 
+def test_accounts_are_imported_as_the_page_says(shell: Deployment) -> None:
+    (shell.folder / "people.csv").write_text("username,email,password\nbert,bert@example.com,\n")
+    first, second = commands(ROOT / "docs" / "importing.md")
+    assert "Nothing was done." in typed(shell, first).stdout
+    assert "Imported 1 account." in typed(shell, f"echo y | {second}").stdout
+
+
 # what is named
 
 
