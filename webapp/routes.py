@@ -167,7 +167,7 @@ async def _bad_form(request: Request, bad: Any) -> Response:
 
 
 async def _too_often(request: Request, often: Any) -> Response:
-    refusals.record(client.context(request), "attempt", why=often.limit)
+    refusals.record(client.context(request), "attempt", often.account_id or refusals.NOBODY, why=often.limit)
     minutes = -(-often.seconds // 60)
     wait = f"Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again. Nothing is lost."
     return responses.refusal(request, 429, "Too many attempts", wait, headers={"retry-after": str(often.seconds)})

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,38 @@ def test_serve_answers_on_port_and_ends_when_told(deployment: Deployment, worker
 def test_an_outbox_that_cannot_be_made_is_said_before_anything_starts(deployment: Deployment) -> None:
     (deployment.folder / "taken").touch()
     assert "cannot be made" in deployment.refused("serve", KEYSTEAD_MAIL=f"outbox://{deployment.folder}/taken/box")
+
+
+# what it refuses to serve
+
+
+def cut_off(file: Path) -> None:
+    os.truncate(file, 5000)
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize(("happens", "says"), [
+    (cut_off, "was cut off: 5,000 of"),
+    (emptied, "is empty. If it held records, restore a backup."),
+    (a_folder, "is a directory: name a file in it."),
+    (a_pipe, "is no file, but a device, a pipe or a socket"),
+])  # fmt: skip
+def test_a_store_that_is_none_is_named_for_what_it_is(deployment: Deployment, happens: Callable[[Path], None], says: str) -> None:
+    happens(deployment.file)
+    assert says in deployment.refused("serve", PORT=str(free_port()))
 
 
 # where it listens

@@ -31,10 +31,13 @@ from tests import mongo_server
 from tests.browser import live_site
 from tests.browser.live_site import Site
 from webapp import clock, signing
-from webapp.accounts import rotation
+from webapp.accounts import commits, identities, rotation
+from webapp.accounts import context as accounts
+from webapp.accounts.events import Happened
 from webapp.accounts.owed import GIVEN_UP
 from webapp.doctor import filesystem, outside, records
 from webapp.doctor.finding import Context, Options
+from webapp.metrics import Metrics
 from webapp.settings import Settings
 from webapp.testing.clock import Clock
 from webapp.testing.mailbox import SmtpMailbox, free_port, text_of
@@ -128,7 +131,7 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, mailbox: SmtpMa
     checks = [line.split()[:2] for line in looked_at.splitlines() if line and not line.startswith(" ")]
     expected = [
         "settings", "secrets", "address", "help", "sessions", "processes", "backend", "files", "disk", "clock", "keys",
-        "rotation", "accounts", "letters", "mail", "server",
+        "rotation", "accounts", "events", "letters", "mail", "server",
     ]  # fmt: skip
     assert checks == [*(["ok", name] for name in expected), ["Nothing", "is"]]
     assert mailbox.newest("anna@example.com")["subject"] == "Mail from Keystead arrives"
@@ -601,6 +604,28 @@ def test_no_tls_where_the_address_says_https(site: Site) -> None:
 def test_the_doctor_alone_is_told_how_a_request_arrives(site: Site) -> None:
     for header in ({}, {"keystead-doctor": "x"}, {"keystead-doctor": ""}):
         assert httpx2.get(f"{site.url}/healthz", headers=header).text == "ok\n"
+
+
+def test_events_that_should_be_gone_where_nobody_deletes_them(deployment: Deployment) -> None:
+    async def happen() -> None:
+        backend = await open_backend(deployment.environ["KEYSTEAD_BACKEND"])
+        ctx = accounts.Context(Settings.from_environ(deployment.environ), backend, Metrics())
+        bert = await commits.add(ctx, account("bert", password_hash=HASH), [Happened("account added")])
+        await commits.change(ctx, bert, identities.list_for_preview, True)
+        await backend.close()
+
+    with Clock() as clock:
+        clock.move(-timedelta(days=400))
+        asyncio.run(happen())
+    assert said(deployment, "events") == ["All are kept (KEYSTEAD_EVENTS_KEPT is not set)."]
+    assert said(deployment, "events", KEYSTEAD_EVENTS_KEPT="395d") == ["None is older than it should be."]
+    fault = deployment.fault(KEYSTEAD_EVENTS_KEPT="365d")
+    assert (fault["check"], "deletes nothing by itself" in fault["text"]) == ("events", True)
+    assert "keystead events expire" in fault["todo"]
+    kept = deployment.environ | {"KEYSTEAD_EVENTS_KEPT": "365d"}
+    for _ in range(2):  # the newest one stays, and goes in the next night
+        subprocess.run([*DOCTOR[:3], "events", "expire"], env=kept, check=True, capture_output=True)
+    assert said(deployment, "events", KEYSTEAD_EVENTS_KEPT="365d") == ["None is older than it should be."]
 
 
 # secrets that were replaced

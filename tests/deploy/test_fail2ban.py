@@ -114,6 +114,21 @@ def test_a_logon_that_is_refused_before_its_password_is_looked_at_says_why(
     assert log.refused()[-1].startswith("refused logon why=logon-strangers")
 
 
+def test_an_attempt_too_many_at_a_recovery_code_names_the_account_too(
+    site: Site, at: Callable[[str], Visitor], log: Log, stub_key: StubKey
+) -> None:
+    owner = at("192.0.2.1")
+    owner.log_on("zoe", site.password)
+    owner.bind(stub_key)
+    guesser = at("198.51.100.4")
+    guesser.submit_password("zoe", site.password)
+    for _ in range(limits.RECOVERY.most + 1):
+        guesser.post("/logon/recovery", {"code": "AAAA-BBBB-CCCC-DDDD"})
+    *wrong, often = log.refused()
+    assert set(wrong) == {f"refused recovery code account={site.account.id} address=198.51.100.4"}
+    assert often == f"refused attempt why=recovery account={site.account.id} address=198.51.100.4"
+
+
 def matched(folder: Path, lines: list[str]) -> list[str]:
     """The addresses that fail2ban would count against, by the filter as it is shipped."""
     (folder / "keystead.log").write_text("".join(f"{line}\n" for line in lines))

@@ -26,11 +26,11 @@ class Limit:
 
 
 class TooOften(Exception):
-    """The limit is reached; it is worth coming back after `seconds`. `limit` names it."""
+    """The limit that `limit` names is reached; it is worth coming back after `seconds`. `account_id`: whose it is, if anybody's."""
 
-    def __init__(self, limit: str, wait: timedelta) -> None:
+    def __init__(self, limit: str, wait: timedelta, account_id: str = "") -> None:
         super().__init__(limit)
-        self.limit, self.seconds = limit, max(1, math.ceil(wait.total_seconds()))
+        self.limit, self.seconds, self.account_id = limit, max(1, math.ceil(wait.total_seconds())), account_id
 
 
 WINDOW = timedelta(minutes=10)
@@ -59,6 +59,8 @@ HELPDESK = Limit("helpdesk", 10, HOUR)
 """Numbers for the help desk that one address may ask for, for one account."""
 CODES = Limit("codes", 10, DAY)
 """Verification codes mailed to one account."""
+OF_AN_ACCOUNT = (PASSWORD_CHANGE, KEY_STEP, RECOVERY, HELPDESK, CODES)
+"""Counted under the account's id first: the log may name it."""
 RESET_ASKER = Limit("reset-asker", 20, HOUR)
 RESET_NAME = Limit("reset-name", 1, timedelta(minutes=2))
 MAX_ADDRESS = 64
@@ -103,14 +105,14 @@ async def count(ctx: Context, limit: Limit, *who: str) -> None:
     attempts = await ctx.backend.count_attempt(_bucket(limit, who), now, limit.window)
     if attempts.count > limit.most:
         ctx.metrics.limit_hit(limit.name)
-        raise TooOften(limit.name, attempts.resets_at - now)
+        raise TooOften(limit.name, attempts.resets_at - now, who[0] if limit in OF_AN_ACCOUNT else "")
 
 
 async def look(ctx: Context, limit: Limit, *who: str) -> None:
     """TooOften if whoever this is has reached the limit; nothing is counted. For attempts that nobody can guess right."""
     attempts = await _look(ctx, (limit, *who))
     if attempts.count >= limit.most:
-        raise TooOften(limit.name, attempts.resets_at - clock.now())
+        raise TooOften(limit.name, attempts.resets_at - clock.now(), who[0] if limit in OF_AN_ACCOUNT else "")
 
 
 async def take_back(ctx: Context, limit: Limit, *who: str) -> None:

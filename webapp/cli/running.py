@@ -66,8 +66,8 @@ def log_to_stderr(settings: "Settings") -> None:
 
 
 async def account_named(ctx: "Context", name: str) -> "Account":
-    """The account of this name or address; a ClickException if there is none."""
-    found = await ctx.backend.account_named(name)
+    """The account of this name, address, or id as it stands in the log; a ClickException if there is none."""
+    found = await ctx.backend.account_named(name) or await ctx.backend.account(name)
     if found is None:
         raise click.ClickException(f"There is no account {name}.")
     return found

@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     Check("moved", ("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_MOVED_FROM"), moved.domains),
     Check("rotation", ("KEYSTEAD_BACKEND", "KEYSTEAD_SECRET_KEYS", "KEYSTEAD_RETIRED_KEYS"), rotated.secrets),
     Check("accounts", ("KEYSTEAD_BACKEND", "KEYSTEAD_SECRET_KEYS", "KEYSTEAD_RETIRED_KEYS", "KEYSTEAD_PREVIEW"), people.accounts),
+    Check("events", ("KEYSTEAD_BACKEND", "KEYSTEAD_EVENTS_KEPT"), people.events),
     Check("letters", ("KEYSTEAD_BACKEND",), people.letters),
     Check("mail", ("KEYSTEAD_MAIL", "KEYSTEAD_MAIL_FROM", "KEYSTEAD_PUBLIC_URL"), post.mail),
     Check("server", ("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_SECRET_KEYS"), outside.server),

@@ -6,7 +6,7 @@ It reads accounts for some seconds and no longer, however many there are, and sa
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backends.protocol import Backend
 from backends.records import Account
@@ -19,6 +19,7 @@ from webapp.settings import Settings
 SECONDS = 10.0
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
 PAGE = 1000
+SAMPLE = 100
 NAMED = 10
 """How many are named at the most."""
 _NOBODY = (
@@ -35,6 +36,28 @@ async def accounts(ctx: Context) -> list[Finding]:
 async def letters(ctx: Context) -> list[Finding]:
     """Whether the mail server takes what accounts are owed."""
     return await asked(ctx, lambda backends: _owed(backends[0]))
+
+
+async def events(ctx: Context) -> list[Finding]:
+    """Whether those that are not kept go."""
+    kept = ctx.settings.events_kept
+    if kept is None:
+        return [ok("All are kept (KEYSTEAD_EVENTS_KEPT is not set).")]
+    return await asked(ctx, lambda backends: _expired(backends[0], clock.now() - kept - WEEK))
+
+
+async def _expired(backend: Backend, before: datetime) -> list[Finding]:
+    """By the first accounts: `events expire` does all or none. An account's newest event always stays."""
+    looked_at = 0
+    async for account in backend.accounts():
+        oldest = await backend.events_of(account.id, 1, account.checkpoint.seq + 2)
+        if oldest and oldest[0].at < before and oldest[0].seq < account.head.seq:
+            text = "There are events that KEYSTEAD_EVENTS_KEPT is over for: it deletes nothing by itself."
+            return [wrong(text, "Let a timer run `keystead events expire` each night.")]
+        looked_at += 1
+        if looked_at == SAMPLE:
+            break
+    return [ok("None is older than it should be.")]
 
 
 class _Seen:
