@@ -26,7 +26,7 @@ class Limit:
 
 
 class TooOften(Exception):
-    """The limit that `limit` names is reached; it is worth coming back after `seconds`. `account_id`: whose it is, if anybody's."""
+    """The limit that `limit` names is reached; come back after `seconds`. `account_id`: whose limit it is, if anybody's."""
 
     def __init__(self, limit: str, wait: timedelta, account_id: str = "") -> None:
         super().__init__(limit)
