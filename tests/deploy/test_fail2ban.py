@@ -175,6 +175,20 @@ def test_what_others_did_is_not_counted_against_an_address(tmp_path: Path) -> No
     assert matched(tmp_path, THEIRS) == ["192.0.2.1"] * 3
 
 
+@needs_fail2ban
+def test_fail2ban_takes_both_files_where_their_heads_say_to_copy_them(tmp_path: Path) -> None:
+    shutil.copytree("/etc/fail2ban", tmp_path / "fail2ban", ignore=shutil.ignore_patterns("jail.d"))
+    (tmp_path / "fail2ban" / "jail.d").mkdir()
+    for name in ("filter", "jail"):
+        text = (SHIPPED / f"{name}.conf").read_text()
+        assert f"/etc/fail2ban/{name}.d/keystead.conf" in text
+        (tmp_path / "fail2ban" / f"{name}.d" / "keystead.conf").write_text(text)
+    command = ["fail2ban-client", "-c", str(tmp_path / "fail2ban"), "-d"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "['start', 'keystead']" in done.stdout
+
+
 def test_the_jail_reads_what_the_service_of_systemd_writes() -> None:
     jail = (SHIPPED / "jail.conf").read_text()
     assert "journalmatch = _SYSTEMD_UNIT=keystead.service" in jail
