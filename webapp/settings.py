@@ -152,6 +152,12 @@ class Settings:
         return style | ({"logo": self.logo} if self.logo else {})
 
     @property
+    def helper(self) -> str:
+        """Whom to ask, in plain text, of which a mail program makes a link; the macro of that name says it in HTML."""
+        where = f" ({self.help.href.removeprefix('mailto:')})" if self.help else ""
+        return f"whoever runs {self.name}{where}"
+
+    @property
     def local(self) -> bool:
         """Whether only this machine can reach us, because it is for a look or for tests."""
         return _local(self.rp_id)

@@ -38,9 +38,9 @@ WARM_UP = 3
 
 FIELDS = (
     "username", "password", "next", "ceremony", "credential", "failure", "code", "name", "then", "unbind", "token", "new", "old",
-    "email",
+    "email", "offer",
 )  # fmt: skip
-QUERIES = ("next", "token", "notice", "then", "since", "before")
+QUERIES = ("next", "token", "notice", "then", "since", "before", "offer")
 HEADERS = (
     "Origin", "Referer", "User-Agent", "X-Forwarded-For", "Forwarded", "Content-Type", "Accept-Encoding", "Accept-Language",
     "Keystead-Doctor", "Authorization", "HX-Request", "Sec-Fetch-Site", "If-None-Match", "If-Modified-Since", "Range", "Cookie",

@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.views.people import bound
+from webapp.accounts import identities
 from webapp.settings import Help
 from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
@@ -32,6 +33,11 @@ def half(site: Site, key: StubKey) -> Visitor:
 @pytest.mark.parametrize("page", ["/logon/key", "/logon/recovery"])
 def test_whoever_has_lost_the_key_reads_where_to_ask(site: Site, stub_key: StubKey, page: str) -> None:
     assert f"whoever runs Keystead {LINK}" in half(site, stub_key).get(page).text
+
+
+def test_whose_account_is_barred_reads_where_to_ask(site: Site) -> None:
+    site.change(site.account, identities.bar)
+    assert "Ask whoever runs Keystead (help@example.com)." in site.visitor().submit_password("zoe", site.password).text
 
 
 def test_whoever_finds_a_mistake_of_ours_reads_where_to_tell(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

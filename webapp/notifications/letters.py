@@ -215,14 +215,8 @@ def _known_browser(settings: Settings, account: Account, notification: Notificat
 def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:
     context |= {"name": settings.name, "username": account.username, "site": settings.public_url, "subject": subject}
     links = [(words, href) for words, href in (("Terms", settings.terms), ("Privacy", settings.privacy)) if href]
-    text = templating.render(f"mail/{template}.txt", helper=_helper(settings), **context)
+    text = templating.render(f"mail/{template}.txt", helper=settings.helper, **context)
     text += "".join(f"\n{words}: {href}" for words, href in links)
     accent = settings.accent or BRASS
     html = templating.render(f"mail/{template}.html", help=settings.help, accent=accent, links=links, **context)
     return Letter(to=to, subject=f"{settings.name}: {subject}", text=text, html=html)
-
-
-def _helper(settings: Settings) -> str:
-    """As the macro of that name says it in HTML. A mail program makes a link of what looks like one."""
-    where = f" ({settings.help.href.removeprefix('mailto:')})" if settings.help else ""
-    return f"whoever runs {settings.name}{where}"

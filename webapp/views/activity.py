@@ -57,6 +57,8 @@ _ADVICE = {
     "recovery code used": Advice(
         "Somebody has your recovery codes and your password. New codes make the old ones void.", (_CODES, _PASSWORD, _SESSIONS)
     ),
+    "recovery code refused": _KNOWN,
+    "recovery code tried": _INSIDE,
     "password changed": Advice("That cannot be taken back. Set another one.", (_FORGOTTEN, _SESSIONS)),
     "password reset": _MAILBOX,
     "e-mail changed": Advice("Change it back.", (("email.show", "Change the e-mail address"), _PASSWORD)),

@@ -35,7 +35,7 @@ from webapp.web.wording import FAILURES
 
 WRONG = "The username or the password is wrong."
 FROZEN = "This account is frozen, because somebody said that it was used by someone else. Set a new password to open it again."
-BARRED = "This account is frozen. Whoever runs this site can open it again; a new password does not."
+BARRED = "This account is frozen, and a new password does not open it. Ask {}."
 NOTICES = {
     "off": "You are logged off.",
     "ended": "Your logon took too long, or was ended elsewhere. Please log on again.",
@@ -175,7 +175,8 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
         if refused.kind != "frozen":
             raise sessions.NotSignedIn from None
         refusals.record(ctx, "logon", found.id, why="frozen")
-        return _form(request, wanted, username=name, error=BARRED if refused.account.barred else FROZEN, status=403)
+        error = BARRED.format(ctx.settings.helper) if refused.account.barred else FROZEN
+        return _form(request, wanted, username=name, error=error, status=403)
     if before and sessions.account_of(before) != account.id:
         await _end(ctx, before)
     if not sessions.is_authenticated(account, token):
