@@ -11,12 +11,13 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from webapp.testing.mailbox import free_port
 
@@ -270,28 +271,52 @@ class FirefoxKeys:
 
 
 @contextlib.contextmanager
-def launch(
-    playwright: Playwright, name: BrowserName, flags: Sequence[str] = (), prefs: Mapping[str, Preference] = MappingProxyType({})
-) -> Iterator[tuple[Browser, MakeKeys]]:
-    """A running browser, and what gives the virtual keys of one of its pages. `flags` are Chromium's, `prefs` Firefox's."""
-    program = PROGRAMS[name]
+def launch(playwright: Playwright, name: BrowserName) -> Iterator[tuple[Browser, MakeKeys]]:
+    """A running browser, and what gives the virtual keys of one of its pages."""
     if name == "chromium":
-        browser = playwright.chromium.launch(executable_path=program, headless=True, args=[*CHROMIUM_FLAGS, *flags])
-        with contextlib.closing(browser):
+        with contextlib.closing(playwright.chromium.launch(**_chromium())) as browser:
             yield browser, ChromiumKeys
         return
     port = free_port()
-    browser = playwright.firefox.launch(
-        channel="moz-firefox",
-        executable_path=program,
-        headless=True,
-        args=["--marionette"],
-        firefox_user_prefs={**FIREFOX_PREFS, **prefs, "marionette.port": port},
-        env={**os.environ, "MOZ_REMOTE_SETTINGS_DEVTOOLS": "1"},
-    )
+    browser = playwright.firefox.launch(**_firefox(port))
     # The browser goes first: left alone by its Marionette client, Firefox takes half a minute to end.
     with contextlib.closing(FirefoxKeys(port)) as keys, contextlib.closing(browser):
         yield browser, lambda page: keys
+
+
+@contextlib.contextmanager
+def launch_behind(
+    playwright: Playwright, name: BrowserName, proxy: int, spki: str, folder: Path
+) -> Iterator[tuple[BrowserContext, MakeKeys]]:
+    """One profile of a browser that reaches everything through the proxy on this port, and takes certificates of this key.
+
+    It takes them also for what no page asks for, such as the file of another domain. Firefox does so for a whole profile only.
+    """
+    if name == "chromium":
+        flags = [f"--proxy-server=127.0.0.1:{proxy}", f"--ignore-certificate-errors-spki-list={spki}"]
+        with contextlib.closing(playwright.chromium.launch(**_chromium(*flags))) as browser:
+            yield browser.new_context(), ChromiumKeys
+        return
+    port = free_port()
+    options = _firefox(port, {"network.proxy.ssl_port": proxy})
+    context = playwright.firefox.launch_persistent_context(folder, ignore_https_errors=True, **options)
+    with contextlib.closing(FirefoxKeys(port)) as keys, contextlib.closing(context):
+        yield context, lambda page: keys
+
+
+def _chromium(*flags: str) -> dict[str, Any]:
+    return {"executable_path": PROGRAMS["chromium"], "headless": True, "args": [*CHROMIUM_FLAGS, *flags]}
+
+
+def _firefox(marionette: int, prefs: Mapping[str, Preference] = MappingProxyType({})) -> dict[str, Any]:
+    return {
+        "channel": "moz-firefox",
+        "executable_path": PROGRAMS["firefox"],
+        "headless": True,
+        "args": ["--marionette"],
+        "firefox_user_prefs": {**FIREFOX_PREFS, **prefs, "marionette.port": marionette},
+        "env": {**os.environ, "MOZ_REMOTE_SETTINGS_DEVTOOLS": "1"},
+    }
 
 
 def _connected(port: int) -> socket.socket:

@@ -68,7 +68,7 @@ def test_an_account_with_old_keys_only_is_asked_for_them_at_once_and_may_bind_th
     assert FROM_OLD not in visitor.page.text
     visitor.begin_key()
     assert f'"rpId":"{OLD}"' in options(visitor)
-    assert f"Your browser may speak of {OLD}" in visitor.page.text
+    assert f"Your key was bound at {OLD}" in visitor.page.text
     visitor.follow(visitor.finish_key(move.key, related=True))
     assert "Bind Blue here too" in visitor.page.text
     assert is_in(visitor)
@@ -83,6 +83,10 @@ def test_the_same_key_is_bound_here_in_the_same_sitting_and_opens_the_account_al
     assert [(key.name, key.rp_id) for key in move.site.read().keys] == [("Blue", OLD), ("Blue", NEW)]
     other = move.half()
     assert FROM_OLD in other.page.text
+    other.submit("/logon/key/begin", domain=OLD)
+    assert other.follow(other.finish_key(move.key, related=True)).url.path == "/account", "what is done is not offered again"
+    assert f"It belongs to <b>{OLD}</b>, and is bound here too." in other.get("/account/security").text
+    other = move.half()
     other.begin_key()
     assert f'"rpId":"{NEW}"' in options(other)
     assert other.follow(other.finish_key(move.key)).url.path == "/account"

@@ -26,3 +26,8 @@ def choose(settings: Settings, keys: Sequence[SecurityKey], wanted: str = "") ->
     domain = wanted if wanted in found else next(iter(found), settings.rp_id)
     chosen = tuple(key for key in keys if key.rp_id == domain)
     return Choice(domain, chosen, tuple(other for other in found if other != domain), domain != settings.rp_id)
+
+
+def is_only_elsewhere(settings: Settings, keys: Sequence[SecurityKey], key: SecurityKey) -> bool:
+    """Whether this one is bound to another domain and, as far as names tell, not to ours as well."""
+    return not any(each.name == key.name and each.rp_id == settings.rp_id for each in keys)

@@ -225,9 +225,9 @@ def _next(request: Request, wanted: str) -> str:
 
 
 def _behind_the_key(request: Request, account: Account, wanted: str) -> str:
-    """Where the person wanted to; by way of binding the key here too, if it is one of an earlier domain."""
+    """Where the person wanted to; by way of binding the key here too, if it is bound to an earlier domain only."""
     used = keys.last_used(account)
-    if used is None or used.rp_id == request.state.settings.rp_id:
+    if used is None or not domains.is_only_elsewhere(request.state.settings, account.keys, used):
         return _next(request, wanted)
     again = responses.url(request, "binding.again", key=keys.slug(used.id))
     return f"{again}?{urlencode({'next': wanted})}" if wanted else again
