@@ -222,12 +222,33 @@
         if (left <= 0) announce(over.parentNode, "[data-expired]");
       });
     });
+    each(root, "[data-look-in]", lookAgain);
     each(root, "[data-wait]", function (button) {
       var words = button.querySelector("[data-wait-words]"), time = words.querySelector("[data-clock]");
       count(button, "data-wait", function (left) {
         button.disabled = left > 0;
         words.hidden = left <= 0;
         time.textContent = clock(left);
+      });
+    });
+  }
+
+  /* What did not answer is asked again, with growing pauses. A page is then loaded anew; a form is sent again by nobody but the person. */
+  function lookAgain(element) {
+    var pause = Number(element.getAttribute("data-look-in")), time = element.querySelector("[data-clock]");
+    element.hidden = false;
+    count(element, "data-look-in", function (left) {
+      time.textContent = clock(left);
+      if (left > 0) return;
+      fetch(element.getAttribute("data-at") || location.href, { credentials: "same-origin", cache: "no-store", redirect: "manual" }).then(function (answer) {
+        if (answer.status === 503) throw answer;
+        if (element.hasAttribute("data-load")) return location.reload();
+        element.querySelector("[data-waiting]").hidden = true;
+        element.querySelector("[data-back]").hidden = false;
+        announce(element, "[data-back]");
+      }).catch(function () {
+        element.setAttribute("data-look-in", Math.min(60, pause * 2));
+        if (document.contains(element)) lookAgain(element);
       });
     });
   }

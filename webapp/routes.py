@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from backends.protocol import Unavailable
 from webapp import logs
-from webapp.accounts import nonces, refusals
+from webapp.accounts import limits, nonces, refusals
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.decision import AccountGone
 from webapp.accounts.limits import TooOften
@@ -32,7 +32,7 @@ from webapp.views import (
     recovery,
     sessions,
 )
-from webapp.web import client, headers, paths, responses
+from webapp.web import client, cookies, headers, paths, responses
 from webapp.web.forms import BadForm
 from webapp.web.guards import View
 from webapp.web.state import Request
@@ -115,7 +115,9 @@ def route(method: str, path: str, view: View) -> Route:
 async def cross_origin(scope: Any, receive: Any, send: Any) -> None:
     """A form that was not sent from one of our pages."""
     text = "This was not sent from a page of this site, so it was not done. Open the site by its usual address and try again."
-    await responses.refusal(Request(scope, receive), 403, "Not from here", text)(scope, receive, send)
+    request = Request(scope, receive)
+    link = (request.state.settings.public_url, "Open the site")
+    await responses.refusal(request, 403, "Not from here", text, link=link)(scope, receive, send)
 
 
 async def too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
@@ -124,18 +126,31 @@ async def too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
 
 
 async def _not_signed_in(request: Request, _: Exception) -> Response:
-    """To the logon, and back afterwards.
+    """To the logon, and back afterwards. Who had a session is told that it ended.
 
     A page that htmx works on is loaded anew: its session may just have got a new cookie in another tab.
     """
     if responses.by_htmx(request):
         return Response(None, 200, {"hx-refresh": "true"})
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return responses.go(request, "logon.show", {"next": wanted} if request.method == "GET" else {"notice": "ended"})
+    wanted, ended = _wanted(request), request.method == "POST" or cookies.token(request)
+    query = {"next": wanted, "notice": "ended" if ended else ""}
+    return responses.go(request, "logon.show", {name: text for name, text in query.items() if text})
 
 
 async def _key_owed(request: Request, _: Exception) -> Response:
-    return responses.go(request, "logon.key")
+    wanted = _wanted(request)
+    return responses.go(
+        request, "logon.key", {"next": wanted} if wanted not in ("", responses.url(request, "account.show")) else {}
+    )
+
+
+def _wanted(request: Request) -> str:
+    """Where somebody was: the page that was asked for, or that the form stands on; of the logon's steps, what they lead to."""
+    asked = f"{request.url.path}?{request.url.query}".rstrip("?")
+    page = asked if request.method == "GET" else paths.referred(request)
+    if paths.is_below(page, responses.url(request, "logon.show")):
+        page = (request.state.form if "form" in request.state else request.query_params).get("next", "")
+    return paths.local(request, page)
 
 
 async def _binding_owed(request: Request, _: Exception) -> Response:
@@ -157,36 +172,48 @@ async def _not_proven(request: Request, _: Exception) -> Response:
 _BAD_FORMS = {
     400: "That form could not be read.",
     408: "It did not arrive within ten seconds, and nothing was done. Check your connection, then try again.",
-    413: "That is more than this page takes.",
-    415: "This page takes an ordinary form.",
+    413: "That is more than this page takes. Nothing was done.",
+    415: "This page takes an ordinary form. Nothing was done.",
 }
+_INSTEAD = {
+    limits.KEY_STEP.name: ("logon.recovery_code", "Use a recovery code"),
+    limits.RECOVERY.name: ("logon.key", "Use your key"),
+    limits.PASSWORD_CHANGE.name: ("forgotten.show", "Set a new password by mail"),
+    limits.RESET_ASKER.name: ("logon.show", "Back to the logon"),
+}
+"""What else there is for whoever has to wait, by the limit."""
+
+
+def _back(request: Request) -> tuple[str, str] | None:
+    """To the page that the form stands on; None if nobody knows which."""
+    page = paths.referred(request) if request.method == "POST" else ""
+    return (page, "Back to the page") if page else None
 
 
 async def _bad_form(request: Request, bad: Any) -> Response:
-    return responses.refusal(request, bad.status, "That could not be read", _BAD_FORMS[bad.status])
+    return responses.refusal(request, bad.status, "That could not be read", _BAD_FORMS[bad.status], link=_back(request))
 
 
 async def _too_often(request: Request, often: Any) -> Response:
     refusals.record(client.context(request), "attempt", often.account_id or refusals.NOBODY, why=often.limit)
-    minutes = -(-often.seconds // 60)
-    wait = f"Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again. Nothing is lost."
-    return responses.refusal(request, 429, "Too many attempts", wait, headers={"retry-after": str(often.seconds)})
+    route, words = _INSTEAD.get(often.limit, ("account.show", "Go to your account"))
+    link = (responses.url(request, route), words)
+    return responses.refusal(request, 429, "Too many attempts", "Nothing is lost.", link=link, wait=often.seconds)
 
 
 async def _too_many(request: Request, _: Exception) -> Response:
-    wait = "Wait five minutes, then try again. Nothing is lost."
-    return responses.refusal(request, 429, "Too many attempts", wait, headers={"retry-after": "300"})
+    return responses.refusal(request, 429, "Too many attempts", "Nothing is lost.", wait=300)
 
 
 async def _busy(request: Request, busy: Any) -> Response:
     text = "Very many people are logging on at the moment. Nothing was changed. Try again in a few seconds."
-    return responses.refusal(request, 503, "Back in a moment", text, headers={"retry-after": str(busy.retry_after)})
+    return responses.refusal(request, 503, "Back in a moment", text, link=_back(request), wait=busy.retry_after, looks_again=True)
 
 
 async def _unavailable(request: Request, unavailable: Exception) -> Response:
     log.error("backend unavailable: %s", unavailable)
     text = "The place where accounts are kept does not answer at the moment. Nothing was changed. Try again in a few seconds."
-    return responses.refusal(request, 503, "Back in a moment", text, headers={"retry-after": "5"})
+    return responses.refusal(request, 503, "Back in a moment", text, link=_back(request), wait=5, looks_again=True)
 
 
 async def _uncertain(request: Request, uncertain: Exception) -> Response:
@@ -202,11 +229,13 @@ async def _uncertain(request: Request, uncertain: Exception) -> Response:
 async def _http(request: Request, refused: Any) -> Response:
     titles = {
         404: ("There is no such page", "Check the address, or go to your account."),
-        405: ("Not this way", "That address is part of a form."),
+        405: (
+            "This page opens otherwise",
+            "What this address does begins at another page. Go to your account, and start from there.",
+        ),
     }
     title, text = titles.get(refused.status_code, ("That did not work", "The request could not be understood."))
-    link = (responses.url(request, "account.show"), "Go to your account")
-    return responses.refusal(request, refused.status_code, title, text, link=link, headers=refused.headers)
+    return responses.refusal(request, refused.status_code, title, text, headers=refused.headers)
 
 
 async def _our_fault(request: Request, _: Exception) -> Response:

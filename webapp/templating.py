@@ -26,7 +26,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     found.trim_blocks = found.lstrip_blocks = True
-    found.filters.update(when=when, day=day)
+    found.filters.update(when=when, day=day, lasting=lasting)
     return found
 
 
@@ -59,3 +59,14 @@ def when(moment: datetime, zone: int | None = None) -> str:
     there, (hours, minutes) = moment + timedelta(minutes=zone), divmod(abs(zone), 60)
     ahead = f"{'+' if zone > 0 else '-'}{hours}" + (f":{minutes:02}" if minutes else "")
     return f"{day(there)}{there:, %H:%M} (UTC{ahead})"
+
+
+def lasting(seconds: int) -> str:
+    """How long something lasts, as people say it: `40 seconds`, `5 minutes`, `2 hours`; rather too long than too short."""
+    unit, length = next((unit, length) for unit, length, most in _UNITS if seconds <= most)
+    count = -(-seconds // length)
+    return f"{count} {unit}{'s' if count != 1 else ''}"
+
+
+_UNITS = (("second", 1, 59), ("minute", 60, 90 * 60), ("hour", 3600, 2**63))
+"""Of each how many seconds it has, and up to how many it is used."""

@@ -17,7 +17,7 @@ def test_the_password_is_forgotten_and_a_mailed_link_sets_a_new_one(visit: Visit
     visit.keys.add("u2f")
     walk.bind(page, site, person)
     walk.log_off(page, site)
-    page.get_by_role("link", name="Forgotten your password?").click()
+    page.get_by_role("link", name="Forgotten your username or password?").click()
     page.get_by_label("Username or e-mail address").fill(person.email)
     page.get_by_role("button", name="Send the mail").click()
     expect(page.get_by_role("status")).to_contain_text("a mail is on its way")

@@ -55,7 +55,7 @@ def test_ten_wrong_passwords_from_one_address_are_too_often_and_say_when_to_come
     refused = keystead_visitor.submit("/logon", username="zoe", password=keystead.password)
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 600
-    assert "Wait 10 minutes" in refused.text
+    assert "try again in <span data-clock>10 minutes</span>" in refused.text
     assert keystead_visitor.page.form("/logon/known/ask"), "and how to get in all the same"
 
 

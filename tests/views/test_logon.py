@@ -188,7 +188,7 @@ def test_logging_off_ends_the_session_and_takes_the_cookie_away(keystead: Site, 
 
 def test_the_key_is_owed_for_ten_minutes_and_then_the_password_again(keystead_clock: Clock, half_signed_in: Visitor) -> None:
     keystead_clock.move(timedelta(minutes=10))
-    assert half_signed_in.get("/logon/key").headers["location"].startswith("/logon?next")
+    assert half_signed_in.get("/logon/key").headers["location"] == "/logon?notice=ended"
 
 
 def test_the_signing_keys_rotate_without_logging_anyone_off(keystead: Site) -> None:
@@ -277,7 +277,7 @@ def test_who_owes_the_key_is_out_when_the_account_is_frozen(keystead: Site, half
 
     assert half_signed_in.get("/logon/key").status_code == 200
     keystead.change(keystead.account, frozen)
-    assert half_signed_in.get("/logon/key").headers["location"].startswith("/logon?next")
+    assert half_signed_in.get("/logon/key").headers["location"] == "/logon?notice=ended"
 
 
 def test_a_frozen_account_with_a_key_owes_it_also_outside_the_preview(tmp_path: Path, stub_key: StubKey) -> None:

@@ -10,7 +10,8 @@ from webapp.testing.site import Site
 
 
 @pytest.mark.parametrize(
-    ("path", "subject"), [("/logon/forgotten", "Set a new password"), ("/logon/known/ask", "Log on from this browser")]
+    ("path", "subject"),
+    [("/logon/forgotten", "Your username, and a new password"), ("/logon/known/ask", "Log on from this browser")],
 )
 def test_the_mail_is_seen_to_once_the_answer_has_gone(
     keystead: Site, monkeypatch: pytest.MonkeyPatch, path: str, subject: str

@@ -201,8 +201,10 @@ def _shown(field: str, text: str, zone: int | None) -> str:
 def _reset(settings: Settings, account: Account, notification: Notification) -> Letter:
     """The link dies with the password that it replaces."""
     link = links.make(settings, "reset", account.id, links.fingerprint(account), clock.now())
-    minutes, facts = int(links.LIFETIMES["reset"].total_seconds() // 60), _place(notification)
-    return _letter(settings, account, notification.to, "reset", "Set a new password", link=link, minutes=minutes, facts=facts)
+    subject, minutes = "Your username, and a new password", int(links.LIFETIMES["reset"].total_seconds() // 60)
+    return _letter(
+        settings, account, notification.to, "reset", subject, link=link, minutes=minutes, facts=_place(notification)
+    )
 
 
 def _known_browser(settings: Settings, account: Account, notification: Notification) -> Letter:

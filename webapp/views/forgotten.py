@@ -1,5 +1,5 @@
-"""For whoever cannot get in: a new password by mail, or a link that makes this browser known. Neither logs on or replaces the
-key.
+"""For whoever cannot get in: username and a new password by mail, or a link that makes this browser known. Neither logs on or
+replaces the key.
 
 The same answer, in the same time, for every name: the mail is seen to once the answer has gone. Who asks too often is refused by
 an allowance of the asker; an account's owner is never refused because of what strangers asked: the newest mail still works, and
@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from backends.protocol import MAX_NAME
 from backends.records import Account
 from webapp import clock
 from webapp.accounts import commits, devices, identities, limits, links, passwords
@@ -25,14 +26,13 @@ from webapp.web.state import Request
 @guards.anyone
 async def show(request: Request) -> Response:
     """Ask for the mail."""
-    return responses.page(request, "forgotten.html", sent=False, again_in=None)
+    return responses.page(request, "forgotten.html")
 
 
 @guards.anyone
 async def submit(request: Request) -> Response:
     """The same answer for every name; a mail goes out where there is an account."""
-    again_in = await _mail(request, "reset", identities.owe_reset)
-    return responses.page(request, "forgotten.html", sent=True, again_in=again_in)
+    return await _mail(request, "reset", identities.owe_reset)
 
 
 @guards.anyone
@@ -65,8 +65,7 @@ async def ask_to_know(request: Request) -> Response:
     """The mail with the link that makes this browser known: for an account that strangers guess at. The same answer for every
     name.
     """
-    again_in = await _mail(request, "known browser", identities.owe_known_browser)
-    return responses.page(request, "known_sent.html", again_in=again_in)
+    return await _mail(request, "known browser", identities.owe_known_browser)
 
 
 @guards.anyone
@@ -92,16 +91,17 @@ async def make_known(request: Request) -> Response:
     return responses.go(request, "logon.show", {"notice": "known"})
 
 
-async def _mail(request: Request, what: str, operation: Operation[[]]) -> int | None:
-    """See to the mail; or in how many minutes it can be sent again, because one was sent just now. TooOften for the asker."""
+async def _mail(request: Request, what: links.Purpose, operation: Operation[[]]) -> Response:
+    """See to the mail, unless one was sent just now; the page says when it can be sent again. TooOften for the asker."""
     ctx, name = client.context(request), request.state.form.get("username", "").strip()
     await limits.count(ctx, limits.RESET_ASKER, limits.here(ctx))
+    shown: dict[str, Any] = {"what": what, "username": name[:MAX_NAME]}
     try:
         await limits.count(ctx, limits.RESET_NAME, what, limits.folded(name))
     except TooOften as often:
-        return -(-often.seconds // 60)
+        return responses.page(request, "mail_sent.html", new=False, wait=often.seconds, **shown)
     request.state.sender.later(partial(_owe, ctx, name, operation))
-    return None
+    return responses.page(request, "mail_sent.html", new=True, wait=limits.RESET_NAME.window.seconds, **shown)
 
 
 async def _owe(ctx: Context, name: str, operation: Operation[[]]) -> None:

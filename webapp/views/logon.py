@@ -1,11 +1,12 @@
 """Log on: the password, then the key. Never says which of username and password was wrong."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from backends.protocol import Unavailable
+from backends.protocol import MAX_NAME, Unavailable
 from backends.records import Account
 from webapp import clock
 from webapp.accounts import (
@@ -34,11 +35,13 @@ from webapp.web.state import Request
 from webapp.web.wording import FAILURES
 
 WRONG = "The username or the password is wrong."
+WRONG_ADDRESS = "The e-mail address or the password is wrong. Your username works here too."
+BUSY = "Very many people are logging on at the moment. Nothing was changed. Try again in a few seconds."
 FROZEN = "This account is frozen, because somebody said that it was used by someone else. Set a new password to open it again."
 BARRED = "This account is frozen, and a new password does not open it. Ask {}."
 NOTICES = {
     "off": "You are logged off.",
-    "ended": "Your logon took too long, or was ended elsewhere. Please log on again.",
+    "ended": "Your logon has ended: it was too long ago, or was ended elsewhere. Log on again, and you are back where you were.",
     "password": "Your password is set. Log on with it.",
     "known": "This browser is known now. Log on with your password.",
 }
@@ -64,14 +67,17 @@ async def submit(request: Request) -> Response:
         await limits.logon(ctx, name, known=known)
     except TooOften as often:
         refusals.record(ctx, "logon", found.id if found else refusals.NOBODY, why=often.limit)
-        return _too_often(request, often, name)
+        return _too_often(request, often, name, wanted)
     hash, census = found.password_hash if found else None, request.state.census
     census.meet(hash)
-    right = await passwords.verify(hash, password, known=known, like=census.like(name))
+    try:
+        right = await passwords.verify(hash, password, known=known, like=census.like(name))
+    except Busy as busy:
+        return _form(request, wanted, username=name, error=BUSY, status=503, headers={"retry-after": str(busy.retry_after)})
     await limits.logon_was(ctx, name, known=known, right=right)
     if found is None or not right:
         refusals.record(ctx, "password", found.id if found else refusals.NOBODY)
-        return _form(request, wanted, username=name, error=WRONG, status=401)
+        return _form(request, wanted, username=name, error=WRONG_ADDRESS if "@" in name else WRONG, status=401)
     return await _begin(request, ctx, found, name, password, wanted)
 
 
@@ -234,16 +240,26 @@ def _behind_the_key(request: Request, account: Account, wanted: str) -> str:
 
 
 def _form(
-    request: Request, wanted: str, *, username: str = "", error: str | None = None, notice: str | None = None, status: int = 200
+    request: Request,
+    wanted: str,
+    *,
+    username: str = "",
+    error: str | None = None,
+    notice: str | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
-    return responses.page(request, "logon.html", status, username=username, next=wanted, error=error, notice=notice)
+    return responses.page(
+        request, "logon.html", status, headers, username=username[:MAX_NAME], next=wanted, error=error, notice=notice
+    )
 
 
-def _too_often(request: Request, often: TooOften, name: str) -> Response:
+def _too_often(request: Request, often: TooOften, name: str, wanted: str) -> Response:
     """As everywhere; and how to get in all the same, for whoever owns the account that strangers guess at."""
     headers = {"retry-after": str(often.seconds)}
-    minutes = -(-often.seconds // 60)
-    return responses.page(request, "too_often.html", 429, headers=headers, minutes=minutes, username=name)
+    return responses.page(
+        request, "too_often.html", 429, headers=headers, wait=often.seconds, username=name[:MAX_NAME], next=wanted
+    )
 
 
 def _recovery(request: Request, who: PasswordOnly, *, typed: str = "", error: str | None = None, status: int = 200) -> Response:

@@ -24,6 +24,11 @@ def referred(request: Request) -> str:
         return ""
 
 
+def is_below(path: str, folder: str) -> bool:
+    """Whether the path is this one, or one below it."""
+    return f"{path.partition('?')[0]}/".startswith(f"{folder}/")
+
+
 def _is_harmless(text: str) -> bool:
     return (
         text.startswith("/")
@@ -36,4 +41,4 @@ def _is_harmless(text: str) -> bool:
 def _is_under(text: str, prefix: str) -> bool:
     path = text.partition("?")[0].partition("#")[0]
     dots = any(unquote(part) in (".", "..") for part in path.split("/"))
-    return not dots and f"{path}/".startswith(f"{prefix}/")
+    return not dots and is_below(path, prefix)

@@ -57,16 +57,29 @@ def refusal(
     text: str,
     *,
     link: tuple[str, str] | None = None,
+    wait: int = 0,
+    looks_again: bool = False,
     incident: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """No, and why, and what to do.
+    """No, and why, and where to go: to one's account, where no better `link` is known.
 
+    `wait`: for how many seconds it makes no sense to try again. With `looks_again` the page looks by itself whether it is over.
     Where htmx asked, the words go to the place that every page has for them, and the panel stays as it is.
     """
-    place = {"hx-retarget": "#refusal", "hx-reswap": "outerHTML"} if by_htmx(request) else {}
-    context = {"title": title, "text": text, "link": link, "incident": incident}
-    return panel(request, "refused.html", "_refusal.html", status, {**place, **(headers or {})}, **context)
+    fragment = by_htmx(request)
+    place = {"hx-retarget": "#refusal", "hx-reswap": "outerHTML"} if fragment else {}
+    after = {"retry-after": str(wait)} if wait else {}
+    context = {
+        "title": title,
+        "text": text,
+        "link": link or (url(request, "account.show"), "Go to your account"),
+        "wait": wait,
+        "looks_again": looks_again,
+        "loads_anew": looks_again and request.method == "GET" and not fragment,
+        "incident": incident,
+    }
+    return panel(request, "refused.html", "_refusal.html", status, {**place, **after, **(headers or {})}, **context)
 
 
 def by_htmx(request: Request) -> bool:
