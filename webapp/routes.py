@@ -148,7 +148,7 @@ def _wanted(request: Request) -> str:
     """Where somebody was: the page that was asked for, or that the form stands on; of the logon's steps, what they lead to."""
     asked = f"{request.url.path}?{request.url.query}".rstrip("?")
     page = asked if request.method == "GET" else paths.referred(request)
-    if paths.is_below(page, responses.url(request, "logon.show")):
+    if not page or paths.is_below(page, responses.url(request, "logon.show")):
         page = (request.state.form if "form" in request.state else request.query_params).get("next", "")
     return paths.local(request, page)
 

@@ -348,4 +348,5 @@ def test_a_mistake_of_ours_has_a_number_and_tells_nothing(keystead: Site, monkey
     assert answer.status_code == 500
     assert re.search(r"number: <code class=.whole.>[0-9a-f]{8}</code>", answer.text)
     assert "a secret" not in answer.text
+    assert '<a class="button first" href="/account">' in answer.text, "and leads home"
     assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -19,9 +19,11 @@ def local(request: Request, text: str, otherwise: str = "") -> str:
 def referred(request: Request) -> str:
     """The path of the page that this request came from, if it is one of ours; empty otherwise."""
     try:
-        return local(request, urlsplit(request.headers.get("referer", "")).path)
+        page = urlsplit(request.headers.get("referer", ""))
     except ValueError:
         return ""
+    ours = f"{page.scheme}://{page.netloc}" == request.state.settings.origin
+    return local(request, page.path) if ours else ""
 
 
 def is_below(path: str, folder: str) -> bool:

@@ -1,0 +1,198 @@
+"""No dead ends: whatever is refused says what else there is, how long to wait, and leads back to where somebody was."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from backends.protocol import Unavailable
+from tests.views.people import bound, proven
+from tests.views.test_routes import request, rows
+from webapp.accounts import limits
+from webapp.testing.clock import Clock
+from webapp.testing.site import Site
+from webapp.testing.stub_key import StubKey
+from webapp.testing.visitor import U2F, Visitor
+
+NEW = "a new and longer password"
+
+
+def link_of(answer: httpx2.Response) -> str:
+    """Where the refusal leads."""
+    refusal = answer.text.partition('<div id="refusal">')[2].partition("</main>")[0]
+    found = re.search(r'<a(?: class="button first")? href="([^"]+)"', refusal)
+    assert found, answer.text
+    return found[1]
+
+
+def came_from(visitor: Visitor, site: Site, path: str) -> dict[str, str]:
+    return {"origin": visitor.origin, "referer": f"{site.settings.origin}{path}"}
+
+
+async def away(*_: Any, **__: Any) -> None:
+    raise Unavailable("away")
+
+
+# a logon that ended
+
+
+def test_who_had_a_session_is_told_that_it_ended_and_is_led_back(keystead: Site, stub_key: StubKey) -> None:
+    visitor = bound(keystead, stub_key)
+    other = keystead.visitor()
+    other.log_on("zoe", keystead.password, stub_key)
+    other.post("/account/sessions/end-others")
+    answer = visitor.get("/account/activity?before=99")
+    assert answer.headers["location"] == "/logon?next=%2Faccount%2Factivity%3Fbefore%3D99&notice=ended"
+    assert "Your logon has ended" in visitor.follow(answer).text
+    visitor.follow(visitor.submit("/logon", username="zoe", password=keystead.password))
+    visitor.begin_key()
+    assert visitor.finish_key(stub_key).headers["location"] == "/account/activity?before=99"
+
+
+def test_who_never_had_one_is_not_told_that_it_ended(keystead: Site, keystead_visitor: Visitor) -> None:
+    answer = keystead_visitor.get("/account/activity")
+    assert answer.headers["location"] == "/logon?next=%2Faccount%2Factivity"
+    assert "ended" not in keystead_visitor.follow(answer).text
+
+
+def test_a_form_of_a_session_that_ended_leads_back_to_the_page_that_it_stands_on(keystead: Site) -> None:
+    visitor = keystead.visitor()
+    answer = visitor.client.post("/account/sessions/end-others", headers=came_from(visitor, keystead, "/account/sessions"))
+    assert answer.headers["location"] == "/logon?next=%2Faccount%2Fsessions&notice=ended"
+    answer = visitor.client.post(
+        "/account/sessions/end-others", headers={"origin": visitor.origin, "referer": "https://evil.example/"}
+    )
+    assert answer.headers["location"] == "/logon?notice=ended"
+
+
+def test_the_key_step_that_took_too_long_leads_to_where_it_would_have_led(
+    keystead: Site, half_signed_in: Visitor, keystead_clock: Clock
+) -> None:
+    keystead_clock.move(timedelta(minutes=10))
+    answer = half_signed_in.get("/logon/key?next=/account/sessions")
+    assert answer.headers["location"] == "/logon?next=%2Faccount%2Fsessions&notice=ended"
+    answer = half_signed_in.post("/logon/key/begin", {"next": "/account/activity"})
+    assert answer.headers["location"] == "/logon?next=%2Faccount%2Factivity&notice=ended"
+    assert "evil" not in half_signed_in.post("/logon/key/begin", {"next": "//evil.example"}).headers["location"]
+
+
+def test_who_owes_the_key_is_led_back_to_where_it_was_owed(keystead: Site, half_signed_in: Visitor, stub_key: StubKey) -> None:
+    answer = half_signed_in.get("/account/sessions")
+    assert answer.headers["location"] == "/logon/key?next=%2Faccount%2Fsessions"
+    half_signed_in.follow(answer)
+    half_signed_in.begin_key()
+    assert half_signed_in.finish_key(stub_key).headers["location"] == "/account/sessions"
+
+
+# too often
+
+
+def too_many_passwords(site: Site, _: StubKey) -> httpx2.Response:
+    visitor = proven(site)
+    return [visitor.post("/account/password", {"old": "wrong", "new": NEW}) for _ in range(11)][-1]
+
+
+def too_many_mails(site: Site, _: StubKey) -> httpx2.Response:
+    visitor = site.visitor()
+    return [visitor.post("/logon/forgotten", {"username": f"n{number}"}) for number in range(21)][-1]
+
+
+def too_many_touches(site: Site, key: StubKey) -> httpx2.Response:
+    visitor = bound(site, key)
+    visitor.log_off()
+    visitor.submit_password("zoe", site.password)
+    return [visitor.post("/logon/key/finish") for _ in range(limits.KEY_STEP.most + 1)][-1]
+
+
+def too_many_recovery_codes(site: Site, key: StubKey) -> httpx2.Response:
+    visitor = bound(site, key)
+    visitor.log_off()
+    visitor.submit_password("zoe", site.password)
+    return [visitor.post("/logon/recovery", {"code": "x"}) for _ in range(11)][-1]
+
+
+@pytest.mark.parametrize(
+    ("ask", "instead"),
+    [
+        (too_many_passwords, "/logon/forgotten"), (too_many_mails, "/logon"),
+        (too_many_touches, "/logon/recovery"), (too_many_recovery_codes, "/logon/key"),
+    ],
+)  # fmt: skip
+def test_who_does_something_too_often_sees_how_long_to_wait_and_what_else_there_is(
+    keystead: Site, stub_key: StubKey, ask: Callable[[Site, StubKey], httpx2.Response], instead: str
+) -> None:
+    answer = ask(keystead, stub_key)
+    assert answer.status_code == 429
+    assert link_of(answer) == instead
+    assert f'data-expires-in="{answer.headers["retry-after"]}"' in answer.text
+
+
+def test_who_types_too_many_passwords_comes_back_to_where_the_logon_leads(keystead: Site, keystead_visitor: Visitor) -> None:
+    answer = [keystead_visitor.submit_password("zoe", "wrong", next="/account/sessions") for _ in range(11)][-1]
+    assert answer.status_code == 429
+    assert f'data-expires-in="{answer.headers["retry-after"]}"' in answer.text
+    assert "/logon?next=%2Faccount%2Fsessions" in keystead_visitor.page.links
+
+
+# not now
+
+
+def test_a_page_that_does_not_answer_is_loaded_anew_by_itself(keystead: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    monkeypatch.setattr(keystead.backend, "account", away)
+    answer = visitor.get("/account/sessions")
+    assert answer.status_code == 503
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in answer.text
+    assert 'data-look-in="5" data-load' in answer.text
+
+
+def test_a_form_that_is_not_answered_is_sent_again_by_nobody(keystead: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    monkeypatch.setattr(keystead.backend, "account", away)
+    answer = visitor.client.post("/account/sessions/end-others", headers=came_from(visitor, keystead, "/account/sessions"))
+    assert answer.status_code == 503
+    assert "http-equiv" not in answer.text
+    assert 'data-look-in="5" data-at="/account/sessions"' in answer.text
+    assert link_of(answer) == "/account/sessions"
+    panel = visitor.post(f"{U2F}/code", htmx=True)
+    assert 'data-look-in="5" hidden' in panel.text
+
+
+def test_every_route_of_a_site_whose_records_are_away_leads_on(
+    keystead: Site, stub_key: StubKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = bound(keystead, stub_key)
+    for query in ("account", "account_named", "count_attempt", "commit"):
+        monkeypatch.setattr(keystead.backend, query, away)
+    refused = 0
+    for row in rows(keystead):
+        for htmx in (False, True):
+            answer = request(visitor, row, stub_key.slug, htmx=htmx)
+            if answer.status_code >= 400 and not row.name.startswith("health."):
+                refused += 1
+                assert link_of(answer), row
+    assert refused > 60
+
+
+# the others
+
+
+def test_every_other_refusal_leads_on(keystead: Site, keystead_visitor: Visitor) -> None:
+    visitor = keystead_visitor
+    for answer, leads in (
+        (visitor.get("/nowhere"), "/account"),
+        (visitor.client.get("/logoff"), "/account"),
+        (visitor.post("/logon", body=b"\xff"), "/account"),
+        (visitor.client.post("/logon", content=b"\xff", headers=came_from(visitor, keystead, "/logon")), "/logon"),
+        (visitor.client.post("/logon", headers={"origin": "https://evil.example"}), keystead.settings.public_url),
+        (visitor.get("/logon/reset?token=x"), "/logon/forgotten"),
+        (visitor.get("/logon/known?token=x"), "/logon"),
+        (visitor.get("/not-me?token=x"), "/logon/forgotten"),
+    ):
+        assert 400 <= answer.status_code < 500
+        assert link_of(answer) == leads
