@@ -202,9 +202,7 @@ def _reset(settings: Settings, account: Account, notification: Notification) -> 
     """The link dies with the password that it replaces."""
     link = links.make(settings, "reset", account.id, links.fingerprint(account), clock.now())
     subject, minutes = "Your username, and a new password", int(links.LIFETIMES["reset"].total_seconds() // 60)
-    return _letter(
-        settings, account, notification.to, "reset", subject, link=link, minutes=minutes, facts=_place(notification)
-    )
+    return _letter(settings, account, notification.to, "reset", subject, link=link, minutes=minutes, facts=_place(notification))
 
 
 def _known_browser(settings: Settings, account: Account, notification: Notification) -> Letter:
