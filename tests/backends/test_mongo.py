@@ -38,11 +38,19 @@ from backends.records import Account, Attempts, ChainLink, Event, Record, Recove
 from tests import mongo_server
 from tests.mongo_server import MongoServer
 
-pytestmark = pytest.mark.anyio
+# The driver leaves its socket to the garbage collector where a task is cancelled while it connects.
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:.*unclosed <socket:ResourceWarning")]
 
 Raw = AsyncDatabase[dict[str, Any]]
 EVERY = 10_000
 RANDOM = random.Random()  # noqa: S311 - nothing secret
+
+
+@pytest.fixture(autouse=True)
+def sockets_are_collected() -> Iterator[None]:
+    """Here, where such a socket is expected, and not in whichever test comes next."""
+    yield
+    gc.collect()
 
 
 class Watch(monitoring.CommandListener):
@@ -632,8 +640,6 @@ async def test_a_removal_that_was_killed_is_one(backend_url: str, backend: Mongo
     assert await raw.events.count_documents({}) == await raw.accounts.count_documents({}) == 1
 
 
-# The driver leaves its socket to the garbage collector where a task is cancelled while it connects.
-@pytest.mark.filterwarnings("ignore:.*unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_however_commits_are_held_up_and_killed_no_two_accounts_hold_one_key(
     backend_url: str, backend: MongoBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -670,7 +676,6 @@ async def test_however_commits_are_held_up_and_killed_no_two_accounts_hold_one_k
         with contextlib.nullcontext() if not owners else pytest.raises(KeyTaken):
             await backend.add(account("new", username=id.hex(), keys=(key(id),)))
             await backend.remove(account("new", username=id.hex(), keys=(key(id),)))
-    gc.collect()  # here, where such a socket is expected, and not in whichever test comes next
 
 
 # events of a commit whose process was killed
