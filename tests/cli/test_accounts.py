@@ -146,6 +146,16 @@ def test_a_lost_mailbox_is_replaced_and_the_old_one_told(deployment: Deployment,
     assert "not an e-mail address" in deployment.refused("account", "email", "anna", "nowhere")
 
 
+def test_an_address_that_another_account_has_is_given_and_said(deployment: Deployment, anna: Account) -> None:
+    added = deployment.run("account", "add", "bert", "Anna@example.com", "--stdin", stdin=f"{PASSWORD}\n")
+    assert (added.returncode, added.stderr) == (
+        0, "anna is found by this address now. Once two accounts have it, both log on by username only.\n",
+    )  # fmt: skip
+    deployment.ok("account", "email", "bert", "bert@example.com")
+    deployment.ok("account", "email", "bert", "BERT@example.com")
+    assert "anna is found" in deployment.run("account", "email", "bert", "anna@example.com").stderr
+
+
 def test_a_frozen_account_is_opened_once(deployment: Deployment, anna: Account) -> None:
     deployment.change(identities.freeze)
     assert deployment.ok("account", "unfreeze", "anna") == "anna is open again.\n"

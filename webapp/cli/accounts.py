@@ -43,6 +43,7 @@ def add(username: str, email: str, listed: bool, stdin: bool) -> None:
 
     async def work(ctx: "Context") -> None:
         made = identities.new(username, email, await passwords.hash(password), clock.now(), listed=listed)
+        await _warn_of_another(ctx, made.id, email)
         try:
             await commits.add(ctx, made, [Happened("account added")])
         except UsernameTaken:
@@ -108,6 +109,7 @@ def email(username: str, email: str) -> None:
     async def work(ctx: "Context") -> None:
         found = await account_named(ctx, username)
         _acceptable(found.username, email)
+        await _warn_of_another(ctx, found.id, email)
         await commits.change(ctx, found, identities.set_email, email)
 
     run(work)
@@ -275,6 +277,13 @@ def _line(found: "Account") -> dict[str, object]:
 def _row(found: "Account") -> tuple[str, ...]:
     added = moment(found.created_at)
     return (found.username, found.email, added, str(len(found.keys)), "listed" if found.listed else "")
+
+
+async def _warn_of_another(ctx: "Context", account_id: str, email: str) -> None:
+    other = await ctx.backend.account_named(email)
+    if other is not None and other.id != account_id:
+        text = f"{other.username} is found by this address now. Once two accounts have it, both log on by username only."
+        click.echo(text, err=True)
 
 
 def _acceptable(username: str, email: str) -> None:
