@@ -18,7 +18,7 @@ async def everything(ctx: Context) -> list[Record]:
 
 def test_a_removed_account_is_gone_and_told(deployment: Deployment, anna: Account) -> None:
     said = deployment.ok("account", "remove", "anna", "--yes")
-    assert "2 keys, 1 session of it go. Its username is free again.\n" in said
+    assert "With it go 2 keys, 1 session. Its username is free again.\n" in said
     assert said.endswith("What happened on it is deleted as well.\nRemoved anna.\n")
     assert deployment.ask(everything) == []
     told = deployment.mailbox.newest("anna@example.com")

@@ -35,6 +35,13 @@ def test_a_table_names_its_columns_in_its_first_line() -> None:
     assert read(text) == [Row(3, "anna", "anna@example.com", HASH), Row(5, "bert", "b@example.com", "")]
 
 
+@pytest.mark.parametrize(
+    ("said", "active"), [("f", False), (" FALSE", False), ("0", False), ("no", False), ("t", True), ("", True)]
+)
+def test_who_is_not_active_is_so_in_the_words_of_databases_and_spreadsheets(said: str, active: bool) -> None:
+    assert read(f"username,is_active\nanna,{said}\n") == [Row(2, "anna", "", "", active)]
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_spreadsheets_put_other_things_between_columns(delimiter: str) -> None:
     text = "\r\n".join([delimiter.join(("username", "email", "hash")), delimiter.join(("anna", "a@example.com", "a,b")), ""])

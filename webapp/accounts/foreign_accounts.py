@@ -14,6 +14,8 @@ Format = Literal["csv", "htpasswd", "django", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 HASHES = ("password", "hash", "password_hash")
 """What fields are called that hold one."""
+NO = ("false", "f", "0", "no", "n", "off")
+"""What `is_active` says of somebody who could not log on: JSON, databases and spreadsheets each have a word of their own."""
 BETWEEN = " \t\r\n,[]"
 """What stands between the entries of a list."""
 
@@ -133,7 +135,7 @@ def _row(line: int, fields: Any) -> Row | Fault:
     username, email = (fields.get(name) or "" for name in ("username", "email"))
     if not (isinstance(username, str) and isinstance(email, str) and isinstance(hash, str)):
         return Fault(line, "unreadable")
-    active = str(fields.get("is_active", True)).casefold() not in ("false", "0", "no")
+    active = str(fields.get("is_active", True)).strip().casefold() not in NO
     return Row(line, username.strip() or email.strip(), email.strip(), hash.strip(), active)
 
 

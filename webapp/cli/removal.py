@@ -62,7 +62,7 @@ def _goes(account: "Account") -> list[str]:
     """What goes with the account."""
     parts = {"key": len(account.keys), "session": len(account.sessions), "recovery code": len(account.recovery_codes)}
     counted = [f"{number} {part}{'' if number == 1 else 's'}" for part, number in parts.items() if number]
-    what = f"{', '.join(counted)} of it go" if counted else "Nothing is bound to it"
+    what = f"With it go {', '.join(counted)}" if counted else "No key is bound to it"
     return [f"{account.username}, {account.email}, added {moment(account.created_at)}.", f"{what}. Its username is free again."]
 
 
