@@ -85,7 +85,7 @@ class Backend(Protocol):
         """The newest `limit` events (of those whose `seq` is below `before`), by `seq` upwards; none that was deleted."""
 
     async def owing(self, now: datetime, limit: int) -> list[Account]:
-        """At most `limit` accounts that have a notification with `due_at <= now`, longest due first."""
+        """At most `limit` accounts of which something is due (`due_at(account) <= now`), longest due first."""
 
     async def count_attempt(self, bucket: str, now: datetime, window: timedelta, cost: int = 1) -> Attempts:
         """Add `cost` to the bucket and return its count.
@@ -131,8 +131,12 @@ class Backend(Protocol):
 
 
 def due_at(account: Account) -> datetime | None:
-    """When the account's next notification is due, for a backend to find it by; None if it is owed none."""
-    return min((notification.due_at for notification in account.notifications), default=None)
+    """When something is next to be done about the account, for a backend to find it by; None if nothing is.
+
+    That is a notification to be sent, or a mislaid key to be unbound.
+    """
+    notifications = [each.due_at for each in account.notifications]
+    return min([*notifications, *(key.mislaid_until for key in account.keys if key.mislaid_until)], default=None)
 
 
 def credentials(account: Account) -> dict[bytes, str]:

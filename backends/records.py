@@ -16,7 +16,8 @@ Proof = Literal["key", "code", "recovery"]
 class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A bound credential: `id` is the credential id (1 to 1,023 bytes), `public_key` its COSE key in CBOR.
 
-    A suspended key is bound, but asked for by no logon while another key is, until somebody decides.
+    A suspended key is bound, but asked for by no logon while another key is, until somebody decides. One that was mislaid is
+    suspended by its owner: a touch of it decides, also at a logon; it is unbound if nobody has touched it until `mislaid_until`.
     """
 
     id: bytes
@@ -30,6 +31,7 @@ class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bound_at: datetime
     used_at: datetime | None = None
     suspended_at: datetime | None = None
+    mislaid_until: datetime | None = None
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):

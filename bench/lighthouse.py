@@ -346,7 +346,7 @@ def not_asked_yet(one: Someone) -> Shown:
 
 
 def unnamed(one: Someone) -> httpx2.Response:
-    return one.bound().submit("/account/security", f"/keys/{one.key.slug}/name", name=" ")
+    return one.bound().submit(f"/account/security?rename={one.key.slug}", f"/keys/{one.key.slug}/name", name=" ")
 
 
 def unbind_touch(one: Someone) -> Shown:

@@ -17,9 +17,9 @@
   var place = ""; // where the focus was, should its element be gone afterwards
   document.addEventListener("htmx:before:request", function (event) {
     var form = event.target;
+    place = form.getAttribute("data-focus") || "";
     if (!form.matches("form")) return;
-    var folded = form.closest("details"), refusal = document.getElementById("refusal");
-    place = folded ? folded.querySelector("summary").id : "";
+    var refusal = document.getElementById("refusal");
     if (refusal) refusal.textContent = "";
     wait(form, true);
   });
@@ -30,6 +30,11 @@
     if (back) back.focus();
     place = "";
   });
+
+  // A double click opens one page.
+  document.addEventListener("click", function (event) {
+    if (event.detail > 1 && event.target.closest && event.target.closest("a[target=_blank]")) event.preventDefault();
+  }, true);
 
   // A form without htmx goes once, however often it is clicked. The button is disabled only after its form has gone.
   document.addEventListener("submit", function (event) {

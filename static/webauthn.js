@@ -151,6 +151,16 @@
     each(root.parentNode || root, CEREMONY, function (form) { if (root.contains(form)) start(form); });
   });
 
+  /* A form that says so is not waited for, once: the page was asked for just now, and neither loaded again nor gone back to. */
+  function atOnce() {
+    var form = document.querySelector("form[data-at-once]"), visit = performance.getEntriesByType("navigation")[0];
+    if (!form || !possible() || !visit || visit.type !== "navigate") return;
+    if (form.matches(CEREMONY)) return start(form);
+    field(form, "at_once").value = "1";
+    form.querySelector("button[type=submit]").click();
+  }
+  window.addEventListener("load", function () { setTimeout(atOnce, 50); }); // htmx sets itself up in a timer of its own
+
   // The answer did not get through, or brought nothing new: the form is as it was, and may be tried again.
   document.addEventListener("htmx:finally:request", function (event) {
     var leaving = event.detail.ctx.keepIndicators; // another page is on its way

@@ -26,11 +26,13 @@ from webapp.views import (
     health,
     helpdesk,
     logon,
+    mislaying,
     not_me,
     password,
     proving,
     recovery,
     sessions,
+    trying,
 )
 from webapp.web import client, cookies, headers, paths, responses
 from webapp.web.forms import BadForm
@@ -76,6 +78,14 @@ ROUTES: list[tuple[str, str, View]] = [
     ("GET", U2F + "/keys/{key}/again", binding.again),
     ("POST", U2F + "/keys/{key}/name", binding.name_key),
     ("POST", U2F + "/keys/{key}/reinstate", binding.reinstate),
+    ("GET", f"{U2F}/try", trying.which),
+    ("POST", f"{U2F}/try", trying.tell_which),
+    ("GET", U2F + "/keys/{key}/try", trying.begin),
+    ("POST", U2F + "/keys/{key}/try", trying.finish),
+    ("GET", U2F + "/keys/{key}/mislaid", mislaying.show),
+    ("POST", U2F + "/keys/{key}/mislaid", mislaying.mislay),
+    ("GET", U2F + "/keys/{key}/found", mislaying.look),
+    ("POST", U2F + "/keys/{key}/found", mislaying.find),
     ("GET", U2F + "/keys/{key}/unbind", binding.confirm_unbind),
     ("POST", U2F + "/keys/{key}/unbind", binding.unbind),
     ("GET", "/account/recovery", recovery.show),

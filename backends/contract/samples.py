@@ -152,7 +152,10 @@ def filled(number: int) -> tuple[Account, list[Event]]:
         seal=b"seal", notified_at={"guesses": NOW},
         keys=(
             key(f"{id} a".encode()),
-            key(f"{id} b".encode(), used_at=NOW, suspended_at=NOW, transports=(), sign_count=2**32 - 1, rp_id="b.example"),
+            key(
+                f"{id} b".encode(), used_at=NOW, suspended_at=NOW, mislaid_until=NOW, transports=(), sign_count=2**32 - 1,
+                rp_id="b.example",
+            ),
         ),
         sessions=(session(f"{id} 1"), session(f"{id} 2", stage="authenticated", proof="recovery", proven_at=NOW)),
         codes=(code(), code("unbind", tries_left=0)),

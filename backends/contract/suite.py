@@ -443,6 +443,14 @@ class BackendContract:
         there = await change(backend, there, notifications=(notification("3"),))
         assert await backend.owing(NOW, 10) == [there]
 
+    async def test_an_account_whose_mislaid_key_is_to_be_unbound_is_due(self, backend: Backend) -> None:
+        there = account(keys=(key(b"1", suspended_at=NOW, mislaid_until=NOW + MINUTE), key(b"2")))
+        await backend.add(there)
+        assert await backend.owing(NOW, 10) == []
+        assert await backend.owing(NOW + MINUTE, 10) == [there]
+        there = await change(backend, there, keys=(key(b"1"), key(b"2")))
+        assert await backend.owing(NOW + MINUTE, 10) == []
+
     # attempts
 
     async def test_attempts_are_counted_until_the_window_ends(self, backend: Backend) -> None:

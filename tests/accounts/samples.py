@@ -1,7 +1,7 @@
 """What operations are tried on: a moment, an account, somebody logged on, and a key that really signs."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -86,9 +86,7 @@ def answered(ceremony: Ceremony, stub: StubKey, **faults: Any) -> Answer:
     return Answer(ceremony.token, ask(ceremony.options, ORIGIN, **given), "")
 
 
-def touched(
-    account: Account, session: Session, stub: StubKey, purpose: Literal["logon", "prove"] = "logon", **faults: Any
-) -> Answer:
+def touched(account: Account, session: Session, stub: StubKey, purpose: ceremonies.Use = "logon", **faults: Any) -> Answer:
     """A touch of this key, for this session."""
     ceremony = ceremonies.begin_use(SETTINGS, purpose, account, session.id, account.keys)
     return answered(ceremony, stub, **faults)

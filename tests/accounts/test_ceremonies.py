@@ -172,9 +172,9 @@ def test_why_there_is_no_answer_is_a_word_of_ours(failure: str, kind: str) -> No
     assert (failed.kind, failed.refused, failed.trace) == (kind, False, None)
 
 
-def test_cancelling_while_binding_is_not_said_to_be_a_wrong_key() -> None:
+def test_where_no_key_answers_while_binding_it_is_not_said_to_be_a_wrong_one() -> None:
     was, session, _ = somebody()
-    for failure, kind in (("NotAllowedError", "cancelled"), ("InvalidStateError", "already bound")):
+    for failure, kind in (("NotAllowedError", "no answer"), ("InvalidStateError", "already bound")):
         with pytest.raises(Failed, match=kind):
             ceremonies.register(was, act(), session.id, Answer("", "", failure))
 

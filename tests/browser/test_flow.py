@@ -38,7 +38,6 @@ def test_bind_in_the_new_page_then_the_key_is_needed_then_unbind_and_it_is_not(v
 
     walk.log_off(first, site)
     walk.log_on(first, site, person)
-    first.goto(f"{site.url}/account")
     walk.touch_to_log_on(first, site)
 
     first.goto(f"{site.url}/account/security")
@@ -48,7 +47,7 @@ def test_bind_in_the_new_page_then_the_key_is_needed_then_unbind_and_it_is_not(v
     expect(first.get_by_role("dialog")).to_have_count(0)
     expect(first.locator("#row")).to_contain_text("Blue")
     first.get_by_role("link", name="Unbind").click()
-    first.get_by_role("button", name="OK").click()
+    first.get_by_role("button", name="OK, unbind it").click()
     expect(first.get_by_text("Not bound")).to_be_visible()
     expect(first.get_by_role("status")).to_contain_text("unbound")
 
@@ -122,10 +121,11 @@ def test_a_cancelled_binding_is_explained_and_try_again_begins_afresh(visit: Vis
     walk.touch_to_bind(page, "Blue")
     expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
     visit.fail("NotAllowedError")
-    expect(page.get_by_role("alert")).to_contain_text("Cancelled")
+    expect(page.get_by_role("alert")).to_contain_text("No key answered")
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_contain_text("Cancelled")
+    expect(page.get_by_role("alert")).to_contain_text("Another USB port")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
     visit.touch()
@@ -145,7 +145,7 @@ def test_a_cancelled_logon_is_explained_and_try_again_begins_afresh(visit: Visit
     walk.log_off(page, site)
     walk.log_on(page, site, person)
     for name, words in (
-        ("NotAllowedError", "Cancelled"),
+        ("NotAllowedError", "No key of yours answered"),
         ("TimeoutError", "took too long"),
         ("SecurityError", "cannot use keys"),
         ("NotSupportedError", "cannot do that"),
@@ -182,8 +182,11 @@ def test_the_wrong_key_at_logon_is_explained_and_the_right_one_then_opens(visit:
     wrong = visit.keys.add("u2f")
     walk.log_off(page, site)
     walk.log_on(page, site, person)
-    page.get_by_role("button", name="Use my key").click()
-    expect(page.get_by_role("alert")).to_contain_text("not one of those bound to this account")
+    expect(page.get_by_role("alert")).to_contain_text("No key of yours answered")
+    expect(page.get_by_role("alert")).not_to_contain_text("Another USB port")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_contain_text("Another USB port")
+    expect(page.get_by_role("alert")).to_contain_text("Bound to this account: Blue")
     visit.keys.remove(wrong)
     visit.keys.load(visit.keys.add("u2f"), stored)
     page.get_by_role("button", name="Try again").click()
@@ -203,7 +206,6 @@ def test_a_copied_key_is_refused_and_told(visit: Visit, site: Site) -> None:
     visit.keys.load(visit.keys.add("u2f"), copy)
     walk.log_off(page, site)
     walk.log_on(page, site, person)
-    page.get_by_role("button", name="Use my key").click()
     expect(page.get_by_role("alert")).to_contain_text("its counter went back")
     page.goto(f"{site.url}/account")
     expect(page).to_have_url(re.compile("/logon/key"))
@@ -261,8 +263,6 @@ def test_the_keyboard_alone_is_enough(visit: Visit, site: Site, person: Person) 
     expect(page.get_by_role("heading", name="Security key is bound")).to_be_visible()
     walk.log_off(page, site)
     walk.log_on(page, site, person)
-    walk.tab_to(page, "Use my key")
-    page.keyboard.press("Enter")
     expect(page).to_have_url(f"{site.url}/account")
     page.goto(f"{site.url}/account/security")
     walk.tab_to(page, "Unbind")
@@ -329,7 +329,11 @@ def test_a_key_is_renamed_in_place(visit: Visit, site: Site) -> None:
     visit.keys.add("u2f")
     walk.bind(page, site, person)
     page.goto(f"{site.url}/account/security")
-    page.locator("summary", has_text="Rename").click()
+    page.get_by_role("link", name="Rename").click()
+    expect(page.get_by_label("Name of this key")).to_be_focused()
+    page.get_by_role("link", name="Cancel").click()
+    expect(page.get_by_role("link", name="Rename")).to_be_focused()
+    page.get_by_role("link", name="Rename").click()
     page.get_by_label("Name of this key").fill("<i>Red</i> & co")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="<i>Red</i> & co")).to_be_visible()

@@ -28,7 +28,6 @@ def test_the_row_and_the_key_step_can_be_shown(new_visit: NewVisit, serve: Calla
     visit.hold_touches()
     walk.log_off(page, site)
     walk.log_on(page, site, anna)
-    page.get_by_role("button", name="Use my key").click()
     expect(page.locator("#key form[data-ceremony]")).to_be_visible()
     picture(page, "key-step.png")
 

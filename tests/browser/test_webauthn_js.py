@@ -20,8 +20,6 @@ def test_without_htmx_the_same_forms_bind_a_key_and_log_on_with_it(visit: Visit,
 
     walk.log_off(page, site)
     walk.log_on(page, site, person)
-    page.get_by_role("button", name="Use my key").click()
-    touch(page)
     expect(page).to_have_url(f"{site.url}/account")
 
 

@@ -264,8 +264,36 @@ def _finish_bind(stage: Stage) -> Ask:
 @scene("binding.name_key")
 def _name_key(stage: Stage) -> Ask:
     stage.log_on(bound=True)
-    stage.visitor.get("/account/security")
+    stage.visitor.get(f"/account/security?rename={stage.key.slug}")
     return lambda: stage.visitor.submit(f"/keys/{stage.key.slug}/name", name="Blue key")
+
+
+@scene("trying.tell_which")
+def _tell_which(stage: Stage) -> Ask:
+    stage.log_on(bound=True)
+    stage.visitor.get("/account/security/u2f/try")
+    return lambda: stage.visitor.finish(stage.key)
+
+
+@scene("trying.finish")
+def _try(stage: Stage) -> Ask:
+    stage.log_on(bound=True)
+    stage.visitor.get(f"/account/security/u2f/keys/{stage.key.slug}/try")
+    return lambda: stage.visitor.finish(stage.key)
+
+
+@scene("mislaying.mislay")
+def _mislay(stage: Stage) -> Ask:
+    stage.log_on(bound=True)
+    stage.visitor.get(f"/account/security/u2f/keys/{stage.key.slug}/mislaid")
+    return lambda: stage.visitor.submit("/mislaid")
+
+
+@scene("mislaying.find")
+def _find(stage: Stage) -> Ask:
+    stage.visitor.follow(_mislay(stage)())
+    stage.visitor.get(f"/account/security/u2f/keys/{stage.key.slug}/found")
+    return lambda: stage.visitor.finish(stage.key)
 
 
 @scene("binding.reinstate")

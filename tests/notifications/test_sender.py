@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from backends import transfer
 from backends.protocol import Backend, Unavailable
 from backends.records import Account
-from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, account
+from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, account, key
+from tests.accounts.samples import logged_on as with_session
 from tests.accounts.test_commits import Failing
 from tests.notifications.conftest import Process, Start, Time, quiet
 from tests.notifications.post import Post, until
-from webapp.accounts import codes, commits, identities, links, owed, sessions
+from webapp.accounts import codes, commits, identities, keys, links, mislaying, owed, sessions
 from webapp.accounts.codes import Wrong
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
@@ -512,3 +513,50 @@ async def test_a_log_names_no_address_no_code_and_no_token(
 def test_the_time_that_a_letter_needs_is_left_of_its_lease() -> None:
     assert sender.NEEDED.total_seconds() > mail.SECONDS
     assert sender.NEEDED < owed.LEASE
+
+
+# a mislaid key
+
+
+def mislay(account: Account, act: Act) -> Decision:
+    """As its owner does it, in a session that is proven."""
+    account, session, _ = with_session(account, "key", after=act.now - NOW)
+    return mislaying.mislay(account, act, account.keys[0].id, session.id, "token")
+
+
+async def test_a_mislaid_key_is_told_of_at_once_and_a_day_before_it_is_unbound(
+    process: Process, mail_server: Post, time: Time
+) -> None:
+    await process.change(bind_blue)
+    await process.change(mislay)
+    await process.sender.settle()
+    assert mail_server.subjects == ["A security key is mislaid"]
+    told = []
+    for _ in range(8):
+        time.move(DAY)
+        await process.look()
+        told.append(len((await process.account()).keys))
+    assert told == [1] * 6 + [0] * 2
+    assert mail_server.subjects[1:] == [
+        "Tomorrow a mislaid security key is unbound",
+        "A security key was unbound from your account",
+    ]
+    assert "7 days after it was said to be mislaid" in mail_server.texts[-1]
+    assert (await process.events())[-1] == "key unbound: Key blue"
+    assert await owing(process) == []
+
+
+async def test_a_mislaid_key_that_was_found_is_not_unbound(process: Process, mail_server: Post, time: Time) -> None:
+    await process.change(bind_blue)
+    await process.change(mislay)
+    await process.change(keys.reinstate, b"blue")
+    await process.sender.settle()
+    for _ in range(8):
+        time.move(DAY)
+        await process.look()
+    assert len((await process.account()).keys) == 1
+    assert mail_server.subjects == ["A security key is mislaid", "A mislaid security key is back"]
+
+
+def bind_blue(account: Account, act: Act) -> Decision:
+    return Decision(replace(account, keys=(key(b"blue"),)))

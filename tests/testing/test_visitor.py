@@ -85,7 +85,7 @@ def test_a_person_who_cancels_is_told_and_tries_again(keystead: Site, keystead_v
     keystead_visitor.log_on(*me)
     keystead_visitor.begin_key()
     assert keystead_visitor.finish_key(stub_key, cancel=True).status_code == 422
-    assert any("Cancelled" in words for words in keystead_visitor.page.said)
+    assert any("No key of yours answered" in words for words in keystead_visitor.page.said)
     keystead_visitor.log_on_with(stub_key)
 
 

@@ -17,6 +17,7 @@ ON_BOTH = (
     "forgotten",
     "helpdesk",
     "logon",
+    "mislaying",
     "not_me",
     "opening",
     "password",

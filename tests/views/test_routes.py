@@ -31,7 +31,10 @@ NEEDS_PROOF = {
     "password.submit_change", "email.show", "email.verify",
 }  # fmt: skip
 """Everything that changes what protects an account."""
-NEEDS_A_TOUCH_FOR_THE_ACT = {"activity.take_back", "binding.unbind", "binding.reinstate", "recovery.make", "email.send_code"}
+NEEDS_A_TOUCH_FOR_THE_ACT = {
+    "activity.take_back", "binding.unbind", "binding.reinstate", "mislaying.show", "mislaying.mislay", "recovery.make",
+    "email.send_code",
+}  # fmt: skip
 """What takes a factor away, or gives one to whoever asks."""
 OPEN_TO_EVERYBODY = {
     "logon.show", "logon.submit", "logon.log_off", "forgotten.show", "forgotten.submit", "forgotten.reset",
@@ -208,9 +211,10 @@ def test_another_accounts_key_is_not_unbound_or_renamed(site: Site, key: StubKey
     visitor.log_on("other", site.password)
     visitor.bind(own)
     with nothing_changes(site):
-        for deed in ("unbind", "name", "reinstate"):
+        for deed in ("unbind", "name", "reinstate", "try", "mislaid", "found"):
             assert visitor.post(f"/account/security/u2f/keys/{key.slug}/{deed}", {"name": "Mine"}).status_code == 404
-        assert visitor.get(f"/account/security/u2f/keys/{key.slug}/unbind").status_code == 404
+        for page in ("unbind", "try", "mislaid", "found"):
+            assert visitor.get(f"/account/security/u2f/keys/{key.slug}/{page}").status_code == 404
         assert visitor.post("/account/security/u2f/prove/begin", {"unbind": key.slug}).status_code == 404
         assert visitor.post("/account/security/u2f/prove/finish", {"unbind": key.slug}).status_code == 404
     visitor.unbind(own)

@@ -27,7 +27,8 @@ LIFETIME = timedelta(minutes=5)
 TIMEOUT = timedelta(minutes=2)
 """How long the browser waits for a touch."""
 
-Purpose = Literal["bind", "logon", "prove"]
+Use = Literal["logon", "prove", "try", "found"]
+Purpose = Literal["bind"] | Use
 log = logging.getLogger("keystead.ceremonies")
 
 
@@ -87,7 +88,7 @@ def begin_bind(settings: Settings, account: Account, session_id: str) -> Ceremon
 
 def begin_use(
     settings: Settings,
-    purpose: Literal["logon", "prove"],
+    purpose: Use,
     account: Account,
     session_id: str,
     keys: tuple[SecurityKey, ...],
@@ -119,7 +120,7 @@ def register(account: Account, act: Act, session_id: str, answer: Answer) -> tup
 def use(
     account: Account,
     act: Act,
-    purpose: Literal["logon", "prove"],
+    purpose: Use,
     session_id: str,
     keys: tuple[SecurityKey, ...],
     answer: Answer,
@@ -181,7 +182,7 @@ def _used_up(account: Account, act: Act, asked: _State) -> Account:
 
 _BY_NAME = {
     "": "not asked",
-    "NotAllowedError": "cancelled",
+    "NotAllowedError": "no answer",
     "AbortError": "cancelled",
     "TimeoutError": "timed out",
     "InvalidStateError": "already bound",

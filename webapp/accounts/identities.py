@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from backends.protocol import MAX_NAME
 from backends.records import Account
-from webapp.accounts import codes, keys, links, opening, owed, recovery, sessions
+from webapp.accounts import codes, keys, links, mislaying, opening, owed, recovery, sessions
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision, Refused
 from webapp.accounts.events import Happened
@@ -135,7 +135,7 @@ def not_me(account: Account, act: Act, link: Link) -> Decision:
 
 def freeze(account: Account, act: Act) -> Decision:
     """Nobody logs on until a new password is set; every session and an opening are ended, and no browser is known any more."""
-    account, stopped = opening.stop(sessions.keep_only(account, None))
+    account, stopped = opening.stop(mislaying.stop(sessions.keep_only(account, None)))
     account = replace(account, frozen_at=act.now, devices_at=act.now, codes=())
     return Decision(account, [*stopped, Happened("frozen")])
 

@@ -31,11 +31,13 @@ class KeyNotBound(Refused):
 def asked(account: Account, settings: Settings) -> tuple[SecurityKey, ...]:
     """The keys of which one is needed at logon; none where the password is enough.
 
-    An account that was frozen opens only together with a key, a suspended one too: the mailbox alone never removes a factor.
+    An account that was frozen opens only together with a key, a suspended one too: the mailbox alone never removes a factor. A
+    mislaid key will do wherever another one is asked for: whoever has found it shows that by its touch.
     """
     if account.frozen_at:
         return account.keys
-    return sessions.keys_in_force(account) if preview.includes(settings, account) else ()
+    in_force = sessions.keys_in_force(account) if preview.includes(settings, account) else ()
+    return tuple(key for key in account.keys if key in in_force or key.mislaid_until) if in_force else ()
 
 
 def find(account: Account, key_id: bytes | None) -> SecurityKey:
@@ -114,7 +116,7 @@ def rename(account: Account, act: Act, key_id: bytes | None, name: str) -> Decis
     key, plain = find(account, key_id), normalise(name)
     if not plain:
         raise Refused("no name")
-    return Decision(_in_place(account, replace(key, name=plain)), [Happened("key renamed", plain)])
+    return Decision(in_place(account, replace(key, name=plain)), [Happened("key renamed", plain)])
 
 
 def unbind(account: Account, act: Act, key_ids: Iterable[bytes | None], *, by: str = "") -> Decision:
@@ -127,6 +129,7 @@ def unbind(account: Account, act: Act, key_ids: Iterable[bytes | None], *, by: s
     events: list[Happened] = []
     for key in [find(account, key_id) for key_id in key_ids]:
         account = replace(account, keys=tuple(each for each in account.keys if each.id != key.id))
+        account = owed.without_about(account, slug(key.id))
         account = owed.owe(account, act, "key unbound", facts={"key": key.name} | ({"by": by} if by else {}))
         events.append(Happened("key unbound", key.name))
     if not account.keys:
@@ -161,12 +164,15 @@ def unbind_earlier(account: Account, act: Act, domain: str, *, by: str) -> Decis
 
 
 def reinstate(account: Account, act: Act, key_id: bytes | None) -> Decision:
-    """A suspended key is asked for again."""
+    """A suspended key is asked for again; one that was mislaid is found, which is told by mail."""
     key = find(account, key_id)
     if key.suspended_at is None:
         return Decision(account)
-    account = replace(_in_place(account, replace(key, suspended_at=None)), opened_at=None)
-    return Decision(account, [Happened("key reinstated", key.name)])
+    account = replace(in_place(account, replace(key, suspended_at=None, mislaid_until=None)), opened_at=None)
+    if not key.mislaid_until:
+        return Decision(account, [Happened("key reinstated", key.name)])
+    account = owed.owe(owed.without_about(account, slug(key.id)), act, "key found", facts={"key": key.name})
+    return Decision(account, [Happened("key found", key.name)])
 
 
 def suspend(account: Account, act: Act, since: datetime) -> tuple[Account, list[Happened]]:
@@ -180,5 +186,6 @@ def _is_to_suspend(key: SecurityKey, since: datetime) -> bool:
     return key.bound_at >= since and key.suspended_at is None
 
 
-def _in_place(account: Account, changed: SecurityKey) -> Account:
+def in_place(account: Account, changed: SecurityKey) -> Account:
+    """The account with this key as it is now."""
     return replace(account, keys=tuple(changed if each.id == changed.id else each for each in account.keys))

@@ -21,6 +21,9 @@ Kind = Literal[
     "key unbound",
     "key refused",
     "clone suspected",
+    "key mislaid",
+    "key still mislaid",
+    "key found",
     "new browser",
     "recovery code used",
     "recovery code refused",
@@ -72,6 +75,12 @@ def owe(
 def without(account: Account, *kinds: Kind) -> Account:
     """The account that is no longer owed letters of these kinds."""
     return replace(account, notifications=tuple(each for each in account.notifications if each.kind not in kinds))
+
+
+def without_about(account: Account, key: str) -> Account:
+    """The account that is no longer owed a reminder of this mislaid key, which is named by its slug."""
+    kept = (each for each in account.notifications if each.kind != "key still mislaid" or each.facts.get("id") != key)
+    return replace(account, notifications=tuple(kept))
 
 
 def due_since(notification: Notification) -> datetime:

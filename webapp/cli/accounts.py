@@ -249,8 +249,9 @@ def _for_whom(opening: "Opening") -> str:
 
 
 def used(key: "SecurityKey") -> str:
-    """When it was used, and whether it is suspended."""
+    """When it was used, and whether it is suspended or mislaid."""
     suspended = ", suspended" if key.suspended_at else ""
+    suspended = f", mislaid until {moment(key.mislaid_until)}" if key.mislaid_until else suspended
     return (f"used {moment(key.used_at)}" if key.used_at else "never used") + suspended
 
 

@@ -48,6 +48,21 @@ _NEWS: dict[str, _News] = {
         "A security key was refused: its counter went back, which happens when a key has been copied. Bind another key.",
         _KEY,
     ),
+    "key mislaid": _News(
+        "A security key is mislaid",
+        "You said that you have mislaid a security key. As soon as you find it, touch it: log on with it, or open Security "
+        "Settings. If nobody has touched it by then, it is unbound.",
+        (("Key", "key"), ("Unbound on", "until")),
+    ),
+    "key still mislaid": _News(
+        "Tomorrow a mislaid security key is unbound",
+        "You said that you have mislaid a security key, and nobody has touched it since. If you have found it, touch it: log on "
+        "with it, or open Security Settings. Else it is unbound tomorrow.",
+        (("Key", "key"), ("Unbound on", "until")),
+    ),
+    "key found": _News(
+        "A mislaid security key is back", "A security key that was mislaid is asked for again: it was found.", _KEY
+    ),
     "new browser": _News(
         "A logon from a new browser",
         "Your account was opened in a browser that had not been used for it before.",
@@ -191,7 +206,7 @@ def _facts(news: _News, notification: Notification) -> list[tuple[str, str]]:
 
 def _shown(field: str, text: str, zone: int | None) -> str:
     """A fact as people read it."""
-    if field == "opens":
+    if field in ("opens", "until"):
         return templating.when(datetime.fromtimestamp(int(text) / 1000, UTC), zone)
     if field == "left" and int(text) <= recovery.FEW:
         return f"{text}. Make new ones before you run out: Security Settings, Recovery codes."

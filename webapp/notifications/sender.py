@@ -15,7 +15,7 @@ from typing import Any
 from backends.protocol import Backend, Unavailable
 from backends.records import Account, Notification
 from webapp import clock, logs
-from webapp.accounts import commits, owed
+from webapp.accounts import commits, mislaying, owed
 from webapp.accounts.codes import Purpose
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Context
@@ -46,7 +46,7 @@ class Sender:
     def __init__(self, settings: Settings, backend: Backend, mailer: Mailer, metrics: Metrics) -> None:
         self.mailer = mailer
         self._closed = False
-        self._ctx = Context(settings, backend, metrics)
+        self._ctx = Context(settings, backend, metrics, owes=self.owes)
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self.failed: list[tuple[Account, str]] = []
@@ -99,9 +99,10 @@ class Sender:
             await asyncio.wait(self._under_way)
 
     async def _taken(self, account: Account) -> tuple[Account, list[Notification]] | None:
-        """The account, and what we have leased of what it is owed."""
+        """The account, and what we have leased of what it is owed. A mislaid key that is overdue is unbound first."""
         holder = secrets.token_urlsafe(12)
         try:
+            account = await commits.change(self._ctx, account, mislaying.unbind_overdue)
             account = await commits.change(self._ctx, account, owed.lease, holder)
         except (AccountGone, Uncertain):
             return None  # what is uncertain is due again after the lease

@@ -158,7 +158,7 @@ class Visitor:
 
     def rename(self, slug: str, name: str) -> httpx2.Response:
         """POST …/u2f/keys/{key}/name, from the Security Settings."""
-        self.get("/account/security")
+        self.get(f"/account/security?rename={slug}")
         return self.submit(f"/keys/{slug}/name", name=name)
 
     def confirm_unbind(self, slug: str) -> httpx2.Response:
@@ -260,7 +260,7 @@ class Visitor:
         host = urlsplit(self.origin).hostname or ""
         ours = [c.slug for c in key.credentials if c.rp_id == host]
         self.get("/account/security")
-        return next((slug for slug in reversed(ours) if self.page.form(f"/keys/{slug}/name")), key.slug)
+        return next((slug for slug in reversed(ours) if f"key-{slug}" in self.page.ids), key.slug)
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -11,6 +11,7 @@ NOTICES = {
     "unbound-last": "Your last key is unbound. No key is asked for at logon any more, and your recovery codes no longer work.",
     "renamed": "The key has a new name.",
     "reinstated": "The key is asked for at logon again.",
+    "mislaid": "The key is suspended. Touch it here, or log on with it, as soon as you have found it.",
     "recovery": "Your recovery codes are in force. Keep them where you find them without your key.",
     "recovered": "You are logged on. Unbind the key that you have lost, and bind another one.",
     "helped": "You are logged on without your key, this once. Bind a new key now, then unbind the one that you have lost.",
@@ -37,4 +38,4 @@ async def show(request: Request, who: Authenticated) -> Response:
 async def security(request: Request, who: Authenticated) -> Response:
     """Security Settings, with the row *Universal 2nd Factor*."""
     notice = NOTICES.get(request.query_params.get("notice", ""))
-    return responses.page(request, "security.html", notice=notice, editing=None, error=None, **steps.context(request, who))
+    return steps.row(request, who, notice=notice, editing=request.query_params.get("rename"))

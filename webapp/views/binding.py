@@ -2,17 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.responses import Response
 
 from backends.protocol import KeyTaken
 from webapp import clock
 from webapp.accounts import ceremonies, keys
-from webapp.accounts.ceremonies import Answer, Failed
+from webapp.accounts.ceremonies import Failed
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
-from webapp.web import cookies, guards, paths, responses, steps
+from webapp.web import cookies, guards, paths, responses, steps, touches
 from webapp.web.guards import Authenticated, Fresh, Proven, ProvenToBind, ToBind
 from webapp.web.state import Request
 
@@ -37,8 +36,8 @@ async def done(request: Request, who: Authenticated) -> Response:
 
 @guards.authenticated
 async def row(request: Request, who: Authenticated) -> Response:
-    """The row of the Security Settings."""
-    return _row(request, who)
+    """The row of the Security Settings; with `rename`, that key gets another name."""
+    return steps.row(request, who, editing=request.query_params.get("rename"))
 
 
 @guards.authenticated
@@ -73,9 +72,8 @@ async def finish_bind(request: Request, who: ProvenToBind) -> Response:
     """Bind the key that answered, or say why not."""
     form, token = request.state.form, who.new_token()
     label = keys.normalise(form.get("name", ""))
-    answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
     try:
-        await who.change(keys.bind, who.session.id, answer, label, token)
+        await who.change(keys.bind, who.session.id, touches.answer(request), label, token)
     except Failed as failed:
         who.context.metrics.ceremony("bind", failed.kind)
         status = 409 if failed.kind == "taken" else 422
@@ -106,12 +104,12 @@ async def name_key(request: Request, who: Proven) -> Response:
     try:
         account = await who.change(keys.rename, keys.id_of(slug), request.state.form.get("name", ""))
     except KeyNotBound:
-        return _row(request, who, error="That key is no longer bound.", status=404)
+        return steps.row(request, who, error="That key is no longer bound.", status=404)
     except Refused:
-        return _row(request, who, editing=slug, error="Give the key a name.", status=422)
+        return steps.row(request, who, editing=slug, error="Give the key a name.", status=422)
     if not responses.by_htmx(request):
         return responses.go(request, "account.security", {"notice": "renamed"})
-    return _row(request, replace(who, account=account), notice="The key has a new name.")
+    return steps.row(request, replace(who, account=account), notice="The key has a new name.")
 
 
 @guards.fresh
@@ -154,16 +152,3 @@ def _moment(milliseconds: str) -> datetime:
     now = clock.now()
     known = milliseconds.isascii() and milliseconds.isdecimal() and len(milliseconds) < 15
     return min(now, datetime.fromtimestamp(int(milliseconds) / 1000, UTC)) if known else now
-
-
-def _row(
-    request: Request,
-    who: Authenticated,
-    *,
-    editing: str | None = None,
-    error: str | None = None,
-    notice: str | None = None,
-    status: int = 200,
-) -> Response:
-    shown: dict[str, Any] = {"editing": editing, "error": error, "notice": notice}
-    return responses.panel(request, "security.html", "_row.html", status, **shown, **steps.context(request, who))

@@ -23,16 +23,15 @@ from webapp.accounts import (
     refusals,
     sessions,
 )
-from webapp.accounts.ceremonies import Answer, Ceremony, Failed
+from webapp.accounts.ceremonies import Ceremony, Failed
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Context
 from webapp.accounts.decision import Refused
 from webapp.accounts.limits import TooOften
 from webapp.accounts.passwords import Busy
-from webapp.web import client, cookies, guards, paths, responses, steps, wording
+from webapp.web import client, cookies, guards, paths, responses, steps, touches, wording
 from webapp.web.guards import PasswordOnly
 from webapp.web.state import Request
-from webapp.web.wording import FAILURES
 
 WRONG = "The username or the password is wrong."
 WRONG_ADDRESS = "The e-mail address or the password is wrong. Your username works here too."
@@ -83,8 +82,9 @@ async def submit(request: Request) -> Response:
 
 @guards.password_only
 async def key(request: Request, who: PasswordOnly) -> Response:
-    """Insert your key and touch it."""
-    return _panel(request, who, wanted=request.query_params.get("next", ""))
+    """Insert your key and touch it. Who has just given the password is asked at once, which the page's script sees to."""
+    follows = paths.referred(request) == responses.url(request, "logon.show")
+    return _panel(request, who, wanted=request.query_params.get("next", ""), at_once=follows)
 
 
 @guards.password_only
@@ -102,7 +102,8 @@ async def begin_key(request: Request, who: PasswordOnly) -> Response:
     except Failed as failed:
         return _panel(request, who, wanted=wanted, failure=failed.kind, status=422)
     who.context.metrics.ceremony("logon", "begun")
-    return _panel(request, who, wanted=wanted, domain=domain, ceremony=ceremony)
+    at_once = form.get("at_once") == "1"
+    return _panel(request, who, wanted=wanted, domain=domain, ceremony=ceremony, at_once=at_once)
 
 
 @guards.password_only
@@ -111,9 +112,8 @@ async def finish_key(request: Request, who: PasswordOnly) -> Response:
     form, token, here = request.state.form, who.new_token(), limits.here(who.context)
     wanted = form.get("next", "")
     await limits.look(who.context, limits.KEY_STEP, who.account.id, here)
-    answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
     try:
-        account = await who.change(logon.with_key, who.session.id, answer, token)
+        account = await who.change(logon.with_key, who.session.id, touches.answer(request), token)
     except Failed as failed:
         who.context.metrics.ceremony("logon", failed.kind)
         with suppress(Unavailable):  # what was refused is committed, and is told
@@ -293,6 +293,7 @@ def _panel(
     domain: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
+    at_once: bool = False,
     status: int = 200,
 ) -> Response:
     ask = domains.choose(who.context.settings, keys.asked(who.account, who.context.settings), domain)
@@ -309,6 +310,6 @@ def _panel(
         device=responses.device(request),
         opening=who.account.opening,
         own_pass=opening.is_pass_of(who.account, who.session.token_hash),
-        ceremony=ceremony,
-        failure=FAILURES[failure] if failure else None,
+        at_once=at_once,
+        **touches.shown(request, ceremony, failure),
     )

@@ -6,12 +6,12 @@ from starlette.responses import Response
 
 from backends.records import SecurityKey
 from webapp.accounts import ceremonies, keys, proving, sessions
-from webapp.accounts.ceremonies import Answer, Failed
+from webapp.accounts.ceremonies import Failed
 from webapp.accounts.codes import Wrong
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
 from webapp.notifications.verification import NotSent
-from webapp.web import cookies, guards, paths, responses, steps, wording
+from webapp.web import cookies, guards, paths, responses, steps, touches, wording
 from webapp.web.guards import Authenticated, ToBind
 from webapp.web.state import Request
 
@@ -80,8 +80,7 @@ async def finish_prove(request: Request, who: Authenticated) -> Response:
     unbind, key = form.get("unbind", ""), None
     try:
         key = keys.find(who.account, keys.id_of(unbind)) if unbind else None
-        answer = Answer(form.get("ceremony", ""), form.get("credential", ""), form.get("failure", ""))
-        account = await who.change(proving.by_key, who.session.id, answer, token)
+        account = await who.change(proving.by_key, who.session.id, touches.answer(request), token)
     except KeyNotBound:
         return steps.gone(request)
     except Failed as failed:

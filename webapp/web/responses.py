@@ -103,6 +103,7 @@ class Key:
     used_at: datetime | None
     suspended: bool
     domain: str
+    mislaid_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +111,26 @@ class Device:
     """What to tell somebody about the browser in front of them, before a key is asked for."""
 
     phone: bool
+    """One on which no key is to be used here."""
+    held: bool
+    """A phone on which a key may be used: plugged in, or held to its back."""
     no_webauthn: str | None
 
 
 def keys(records: Iterable[SecurityKey]) -> list[Key]:
     """The keys as a page shows them."""
-    return [Key(slug(key.id), key.name, key.bound_at, key.used_at, key.suspended_at is not None, key.rp_id) for key in records]
+    return [_key(key) for key in records]
+
+
+def _key(key: SecurityKey) -> Key:
+    return Key(slug(key.id), key.name, key.bound_at, key.used_at, key.suspended_at is not None, key.rp_id, key.mislaid_until)
 
 
 def device(request: Request) -> Device:
     """What the browser says of itself; phones count only where the deployer has not allowed them."""
     browser = browsers.parse(request.headers.get("user-agent", ""))
-    return Device(browser.phone and request.state.settings.phones == "refused", browser.no_webauthn)
+    refused = request.state.settings.phones == "refused"
+    return Device(browser.phone and refused, browser.phone and not refused, browser.no_webauthn)
 
 
 @cache

@@ -4,7 +4,7 @@ A session that must be proven is shown the step that can prove it: a code by e-m
 otherwise. `then` is the path that the person was on the way to; without it they are here to bind a key.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 from typing import Any
@@ -18,10 +18,24 @@ from webapp.accounts import recovery as recovery_codes
 from webapp.accounts.ceremonies import Ceremony
 from webapp.accounts.codes import Purpose
 from webapp.settings import Settings
-from webapp.web import guards, responses
-from webapp.web.guards import ToBind
+from webapp.web import guards, responses, touches
+from webapp.web.guards import Authenticated, ToBind
 from webapp.web.state import Request
-from webapp.web.wording import EXPIRED, FAILURES, NO_TRIES
+from webapp.web.wording import EXPIRED, NO_TRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A touch that is asked for in the row, of the key with this slug or of any. The form goes where it came from.
+
+    `others` are the domains of other keys: a browser asks for those of one at a time.
+    """
+
+    slug: str
+    title: str
+    words: str
+    path: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +100,8 @@ def prove(
     status: int = 200,
 ) -> Response:
     """Touch a key that is bound."""
-    shown: dict[str, Any] = {"then": then, "ceremony": ceremony, "failure": _words(failure), "notice": notice}
-    return _panel(request, who, "prove", status, ask=_ask(who, domain), **shown)
+    asked = touches.shown(request, ceremony, failure)
+    return _panel(request, who, "prove", status, then=then, notice=notice, ask=_ask(who, domain), **asked)
 
 
 def bind(
@@ -101,7 +115,7 @@ def bind(
 ) -> Response:
     """Name the new key and touch it."""
     label = label or keys.suggestion(who.account)
-    return _panel(request, who, "bind", status, then="", label=label, ceremony=ceremony, failure=_words(failure))
+    return _panel(request, who, "bind", status, then="", label=label, **touches.shown(request, ceremony, failure))
 
 
 def again(request: Request, who: ToBind, key: SecurityKey, wanted: str) -> Response:
@@ -130,11 +144,35 @@ def unbind(
         only=len(who.account.keys) == 1,
         proven=guards.is_proven(who, now=True),
         ask=_ask(who, domain),
-        ceremony=ceremony,
-        failure=_words(failure),
         error=error,
+        **touches.shown(request, ceremony, failure),
         **context(request, who),
     )
+
+
+def row(
+    request: Request,
+    who: Authenticated,
+    *,
+    editing: str | None = None,
+    error: str | None = None,
+    notice: str | None = None,
+    touch: Touch | None = None,
+    ceremony: Ceremony | None = None,
+    failure: str | None = None,
+    lit: str = "",
+    status: int = 200,
+) -> Response:
+    """The row of the Security Settings. `editing` is the slug of a key that gets a name, `lit` that of one which was touched."""
+    shown: dict[str, Any] = {"editing": editing, "error": error, "notice": notice, "touch": touch, "lit": lit}
+    asked = touches.shown(request, ceremony, failure)
+    return responses.panel(request, "security.html", "_row.html", status, **shown, **asked, **context(request, who))
+
+
+def touched(request: Request, who: Authenticated, account: Account, key: SecurityKey | None, purpose: str) -> Response:
+    """The row in which this key lights up, once it was touched."""
+    who.context.metrics.ceremony(purpose, "accepted")
+    return row(request, replace(who, account=account), lit=keys.slug(key.id) if key else "")
 
 
 def gone(request: Request) -> Response:
@@ -184,10 +222,6 @@ def _ask(who: ToBind, domain: str) -> domains.Choice:
 
 def _keys(who: ToBind) -> bool:
     return bool(sessions.keys_in_force(who.account))
-
-
-def _words(failure: str | None) -> Any:
-    return FAILURES[failure] if failure else None
 
 
 def _panel(

@@ -1,6 +1,6 @@
 """What people read where a word of ours says why something was refused. Never says more than helps the person."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from webapp.accounts import codes
@@ -14,16 +14,20 @@ class Failure:
     text: str
     again: bool = True
     tell: bool = False
+    count: int = 1
+    """How often it has failed by now: from the second time on, what else to try is listed."""
 
 
 FAILURES: dict[str, Failure] = {
-    "cancelled": Failure(
-        "Cancelled", "No key was touched: the request was cancelled, or the key did not answer. Nothing has changed."
+    "cancelled": Failure("Cancelled", "You cancelled it. Nothing has changed."),
+    "no answer": Failure("No key answered", "Take your key out and insert it again. When it blinks, touch it."),
+    "no key": Failure("No key of yours answered", "Take your key out and insert it again. When it blinks, touch it."),
+    "not this one": Failure(
+        "It did not answer",
+        "If you touched a key, it was another one. Take this one out and insert it again. When it blinks, touch it.",
     ),
-    "no key": Failure(
-        "Cancelled",
-        "No key of yours answered. The request was cancelled, or the key that you touched is not one of those bound to this "
-        "account.",
+    "not bound here": Failure(
+        "Not bound here", "No key answered that is bound to this account. If you touched one, it is not in this list."
     ),
     "timed out": Failure(
         "That took too long", "The browser waits two minutes for a touch. Have the key at hand, then try again."
@@ -88,6 +92,12 @@ RECOVERY_CODES = {
     "not a code": "That is none of your recovery codes. Look closely, and type it once more; or take another.",
 }
 
+
+def failure(kind: str, count: int) -> Failure:
+    """What to tell about a ceremony that failed like this, for the time that `count` says."""
+    return replace(FAILURES[kind], count=count)
+
+
 WEAK_PASSWORDS = {
     "too short": "Use at least 12 characters.",
     "too long": "Use at most 1024 characters.",
@@ -106,6 +116,9 @@ EVENTS = {
     "key refused": "The password was right, but the key was refused",
     "key suspended": "A security key was suspended",
     "key reinstated": "A suspended security key is asked for again",
+    "key mislaid": "A security key was said to be mislaid",
+    "key found": "A mislaid security key was found",
+    "key tried": "A security key was tried",
     "clone suspected": "A security key was refused: it may have been copied",
     "recovery codes made": "New recovery codes were made",
     "recovery codes void": "The recovery codes no longer work",
