@@ -37,6 +37,10 @@ def unbinds(site: Site, visitor: Visitor) -> Sent:
     return Sent(f"{U2F}/keys/{_slug(site)}/unbind", {"sure": "yes"})
 
 
+def mislays(site: Site, visitor: Visitor) -> Sent:
+    return Sent(f"{U2F}/keys/{_slug(site)}/mislaid", {"sure": "yes"})
+
+
 def renames(site: Site, visitor: Visitor) -> Sent:
     return Sent(f"{U2F}/keys/{_slug(site)}/name", {"name": "Theirs"})
 
@@ -78,7 +82,7 @@ def replaces_recovery_codes(site: Site, visitor: Visitor) -> Sent:
 Prepared = Callable[[Site, Visitor], Sent]
 Happens = Callable[[Account, Act], Decision]
 COMMITS: list[Prepared] = [
-    unbinds, renames, binds, changes_the_password, asks_for_another_address, changes_the_address,
+    unbinds, mislays, renames, binds, changes_the_password, asks_for_another_address, changes_the_address,
     makes_recovery_codes, replaces_recovery_codes,
 ]  # fmt: skip
 

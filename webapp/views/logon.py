@@ -297,6 +297,7 @@ def _panel(
     status: int = 200,
 ) -> Response:
     ask = domains.choose(who.context.settings, keys.asked(who.account, who.context.settings), domain)
+    own_pass = opening.is_pass_of(who.account, who.session.token_hash)
     return responses.panel(
         request,
         "logon_key.html",
@@ -309,7 +310,7 @@ def _panel(
         next=wanted,
         device=responses.device(request),
         opening=who.account.opening,
-        own_pass=opening.is_pass_of(who.account, who.session.token_hash),
-        at_once=at_once,
+        own_pass=own_pass,
+        at_once=at_once and not own_pass,
         **touches.shown(request, ceremony, failure),
     )
