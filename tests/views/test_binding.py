@@ -11,6 +11,8 @@ from backends.records import Account
 from tests.views.mails import mails, subjects
 from tests.views.people import bound, is_in, recovery_codes, touch
 from tests.views.unchanged import nothing_changes
+from tests.web.test_middleware import PHONE
+from tests.web.test_responses import CHROME_60
 from webapp.accounts import keys, opening
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
@@ -325,6 +327,39 @@ def test_mails_tell_of_binding_and_unbinding(keystead: Site, visitor: Visitor, s
     for mail in mails(keystead):
         assert "ignore" not in text_of(mail).lower()
         assert re.search("Key +Blue", text_of(mail)) or "code" in str(mail["subject"])
+
+
+# who cannot use a key here
+
+
+def test_a_phone_is_told_in_the_row_and_at_the_first_step_before_a_code_is_mailed(
+    keystead: Site, visitor: Visitor, stub_key: StubKey
+) -> None:
+    visitor.client.headers["user-agent"] = PHONE
+    row = visitor.get("/account/security").text
+    assert "Use a computer for this" in row
+    assert 'id="bind-link"' not in row
+    visitor.get(U2F)
+    assert "Use a computer for this" in visitor.page.text
+    assert not visitor.page.form("/u2f/code"), "no code is mailed for nothing"
+
+
+def test_an_old_browser_and_one_without_scripts_are_told_in_the_row_and_at_the_first_step(
+    keystead: Site, visitor: Visitor
+) -> None:
+    for path in ("/account/security", U2F):
+        assert "<noscript>" in visitor.get(path).text
+    visitor.client.headers["user-agent"] = CHROME_60
+    for path in ("/account/security", U2F):
+        assert "Chrome has it from version 67 on." in visitor.get(path).text
+
+
+def test_a_phone_at_the_key_step_is_offered_a_recovery_code(keystead: Site, stub_key: StubKey) -> None:
+    visitor = bound(keystead, stub_key)
+    visitor.log_off()
+    visitor.client.headers["user-agent"] = PHONE
+    visitor.log_on("zoe", keystead.password)
+    assert '<a class="button first wide" href="/logon/recovery">' in visitor.get("/logon/key").text
 
 
 # the preview

@@ -6,7 +6,6 @@ import pytest
 
 from tests.views.people import is_in, twin
 from tests.views.unchanged import nothing_changes
-from tests.web.test_middleware import PHONE
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site
 from webapp.testing.stub_key import StubKey
@@ -91,18 +90,3 @@ def test_a_try_is_answered_once_and_only_here(keystead: Site, visitor: Visitor, 
     assert other.post(f"{U2F}/try", fields).status_code == 422
     assert twin(keystead, visitor).post(f"{U2F}/try", fields).status_code == 200
     assert visitor.post(f"{U2F}/try", fields).status_code == 422
-
-
-def test_a_phone_is_told_in_the_row_and_at_the_first_step_and_is_offered_what_it_can_do(
-    keystead: Site, visitor: Visitor, stub_key: StubKey
-) -> None:
-    visitor.client.headers["user-agent"] = PHONE
-    row = visitor.get("/account/security").text
-    assert "Use a computer for this" in row
-    assert "/u2f/try" not in row
-    visitor.unbind(stub_key)
-    row = visitor.get("/account/security").text
-    assert 'id="bind-link"' not in row
-    visitor.get(U2F)
-    assert "Use a computer for this" in visitor.page.text
-    assert not visitor.page.form("/u2f/code"), "no code is mailed for nothing"

@@ -28,6 +28,7 @@ def test_a_phone_is_told_that_the_key_is_used_on_a_pc_unless_the_deployer_allows
             page = visitor.client.get("/logon/key", headers={"user-agent": PHONE}).text
             assert ("used on a PC or laptop" in page) is told
             assert ("/logon/key/begin" not in page) is told
+            assert ("hold it to the phone" in page) is not told
 
 
 def test_a_phone_that_says_so_is_still_let_in_with_the_key(half_signed_in: Visitor, stub_key: StubKey) -> None:
