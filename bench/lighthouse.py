@@ -284,6 +284,16 @@ def waiting(one: Someone) -> Shown:
     return one.at("/logon/wait")
 
 
+def calling(one: Someone) -> Shown:
+    one.half().submit("/logon/help", "/logon/help")
+    return one.at("/logon/help")
+
+
+def was_this_you(one: Someone) -> Shown:
+    """A key was bound."""
+    return one.bound().at("/account/activity/2")
+
+
 def suspended(one: Someone) -> Shown:
     """One of two keys, after a mail was answered with *This was not me*."""
     link = one.bound("Red").linked("/not-me").url
@@ -384,6 +394,9 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "key step, cancelled": lambda one: cancelled(one, logon_touch),
     "recovery step, no codes": lambda one: one.half().at("/logon/recovery"),
     "recovery step, wrong code": lambda one: one.told(wrong_recovery_code(one)),
+    "help desk": lambda one: one.half().at("/logon/help"),
+    "help desk, a number": calling,
+    "was this you?": was_this_you,
     "wait": lambda one: one.half().at("/logon/wait"),
     "wait, begun": waiting,
     "forgotten": lambda one: one.at("/logon/forgotten"),

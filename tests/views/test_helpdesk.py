@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.views.unchanged import nothing_changes
 from webapp import clock
 from webapp.accounts import helpdesk
 from webapp.testing.clock import Clock
-from webapp.testing.site import Site
+from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import U2F, Visitor
 
@@ -229,7 +230,11 @@ def test_with_the_cookie_alone_and_no_password_a_pass_opens_nothing(keystead: Si
     assert not is_in(half_signed_in)
 
 
-def test_who_waits_by_a_pass_is_not_offered_another_wait(keystead: Site, half_signed_in: Visitor) -> None:
-    call(keystead, half_signed_in)
-    give_pass(keystead, half_signed_in)
-    assert half_signed_in.get("/logon/wait").headers["location"] == "/logon/recovery"
+def test_who_waits_by_a_pass_is_not_offered_another_wait(tmp_path: Path, stub_key: StubKey) -> None:
+    with running(tmp_path, wait=3 * DAY) as site:
+        bound(site, stub_key)
+        caller = call(site)
+        assert 'href="/logon/wait"' in caller.get("/logon/recovery").text
+        give_pass(site, caller)
+        assert 'href="/logon/wait"' not in caller.get("/logon/recovery").text
+        assert caller.get("/logon/wait").headers["location"] == "/logon/recovery"

@@ -28,7 +28,7 @@ class _News(NamedTuple):
 
 
 _KEY = (("Key", "key"), ("By", "by"))
-_PASS = (("It opens", "opens"), ("For", "for"))
+_PASS = (("It opens", "opens"), ("It is for", "for"))
 _NEWS: dict[str, _News] = {
     "key bound": _News(
         "A security key was bound to your account",

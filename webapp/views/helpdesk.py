@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from webapp import clock
 from webapp.accounts import devices, helpdesk, keys, limits, logon, opening, sessions
-from webapp.web import cookies, guards, responses
+from webapp.web import cookies, guards, responses, steps
 from webapp.web.guards import PasswordOnly
 from webapp.web.state import Request
 
@@ -30,7 +30,7 @@ async def show(request: Request, who: PasswordOnly) -> Response:
         good_for=int((who.session.expires_at - now).total_seconds()),
         opening=account.opening if has_pass else None,
         enters=not keys.asked(account, settings) or opening.has_passed(account, settings, who.session, now),
-        hours=round(settings.helpdesk_wait.total_seconds() / 3600),
+        hours=steps.hours(settings.helpdesk_wait),
     )
 
 

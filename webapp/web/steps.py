@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from backends.records import Account, SecurityKey
 from webapp import clock
-from webapp.accounts import codes, domains, keys, preview, required, sessions, ways
+from webapp.accounts import codes, domains, keys, opening, preview, required, sessions, ways
 from webapp.accounts import recovery as recovery_codes
 from webapp.accounts.ceremonies import Ceremony
 from webapp.accounts.codes import Purpose
@@ -206,7 +206,7 @@ def recovery(settings: Settings, account: Account, typed: str = "") -> dict[str,
         "made": bool(account.recovery_codes),
         "left": recovery_codes.left(account),
         "typed": typed[: recovery_codes.MAX_TEXT],
-        "wait_hours": hours(settings.wait),
+        "wait_hours": 0 if opening.is_pass(account) else hours(settings.wait),
     }
 
 
