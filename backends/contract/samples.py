@@ -148,7 +148,7 @@ def filled(number: int) -> tuple[Account, list[Event]]:
     id = f"account-{number:05}"
     made = account(
         id, created_at=NOW + number * MILLISECOND, listed=number % 2 == 0, groups=("admins", "staff"),
-        key_due_at=NOW, frozen_at=NOW, devices_at=NOW, opening=Opening(asked_at=NOW, opens_at=NOW + MINUTE),
+        key_due_at=NOW, frozen_at=NOW, devices_at=NOW, opening=Opening(asked_at=NOW, opens_at=NOW + MINUTE, token_hash=b"pass"),
         seal=b"seal", notified_at={"guesses": NOW},
         keys=(
             key(f"{id} a".encode()),
@@ -157,11 +157,17 @@ def filled(number: int) -> tuple[Account, list[Event]]:
                 rp_id="b.example",
             ),
         ),
-        sessions=(session(f"{id} 1"), session(f"{id} 2", stage="authenticated", proof="recovery", proven_at=NOW)),
+        sessions=(
+            session(f"{id} 1", number_until=NOW),
+            session(f"{id} 2", stage="authenticated", proof="recovery", proven_at=NOW, entered_at=NOW),
+        ),
         codes=(code(), code("unbind", tries_left=0)),
         recovery_codes=(RecoveryCode(digest=b"z", made_at=NOW, spent_at=NOW), RecoveryCode(digest=b"a", made_at=NOW)),
         nonces=(Nonce(id=f"{id} nonce", expires_at=NOW + MINUTE),),
-        notifications=(notification(), notification("2", address="::1", browser="Chrome", facts={"key": "Blue"}, attempts=2)),
+        notifications=(
+            notification(),
+            notification("2", address="::1", browser="Chrome", facts={"key": "Blue"}, attempts=2, zone=-210),
+        ),
     )  # fmt: skip
     return begun(made, "first", "second")
 
