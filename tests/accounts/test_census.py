@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 
 from backends.protocol import Backend, Unavailable
+from backends.records import Account
 from tests.accounts.conftest import Stored
 from tests.foreign import MADE
 from webapp.accounts import census, identities, passwords
@@ -89,6 +91,32 @@ async def test_it_is_counted_again_as_soon_as_a_kind_is_met_that_was_not(backend
     kept.meet(BCRYPT)
     assert not kept._due.is_set(), "it is known now"
     task.cancel()
+
+
+async def test_of_very_many_accounts_as_many_are_read_as_are_enough(
+    backend: Backend, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(census, "MAX_READ", 10)
+    monkeypatch.setattr(census, "SAMPLES", 5)
+    monkeypatch.setattr(census, "LETTERS", "a")
+    await populate(stored, [BCRYPT] * 10 + [SCRYPT] * 10)
+    read = 0
+
+    async def counting(after: str = "") -> AsyncIterator[Account]:
+        nonlocal read
+        async for found in type(backend).accounts(backend, after):
+            read += 1
+            yield found
+
+    monkeypatch.setattr(backend, "accounts", counting)
+    made = await counted(backend)
+    assert read == 10
+    assert drawn(made) == {"bcrypt 4": 4000}, "the samples have no other"
+    made.meet(SCRYPT)
+    await made.take(backend)
+    assert round(drawn(made)["scrypt N=1024 r=8 p=1"] / 4000, 1) == 0.1, "as rare as one in all samples"
+    made.meet(SCRYPT)
+    assert not made._due.is_set()
 
 
 async def test_a_backend_that_does_not_answer_is_asked_again(
