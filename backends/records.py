@@ -105,6 +105,13 @@ class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     zone: int | None = None
 
 
+class Invitation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whoever gets the mail at `email` may join until `ends_at`."""
+
+    email: str
+    ends_at: datetime
+
+
 class Opening(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The account was asked to open without a key, once a wait is over, unless one of its keys is touched before.
 
@@ -127,7 +134,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's record and all that belongs to it; `version` counts its commits.
 
     `listed` puts it into the preview by name; `groups` are sorted; `key_due_at` is from when on it needs a key, where one is
-    required; a frozen account cannot log on. `opened_at` is since when it
+    required; one with an `invitation` has nobody yet; a frozen account cannot log on. `opened_at` is since when it
     opens without its suspended keys, because a wait was over. `head` is the newest event, `checkpoint` the newest of those that
     were deleted because they were old; `seal` is the MAC over both and over the account's security state. `devices_at` is since
     when device cookies count; `codes_refused` is how many wrong recovery codes were typed since the last logon; `notified_at` is
@@ -144,6 +151,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     password_at: datetime
     listed: bool = False
     groups: tuple[str, ...] = ()
+    invitation: Invitation | None = None
     key_due_at: datetime | None = None
     frozen_at: datetime | None = None
     devices_at: datetime | None = None

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from backends import open_backend
 from backends.protocol import Backend, Unavailable
 from webapp import clock, metrics, routes, templating
-from webapp.accounts import rotation
+from webapp.accounts import joining, rotation
 from webapp.accounts.census import Census
 from webapp.accounts.population import Population
 from webapp.metrics import Metrics
@@ -99,6 +99,7 @@ async def _tend(backend: Backend, key: str, population: Population) -> None:
             await population.ask(backend)
             await anyio.sleep(PURGE_EVERY)
             await backend.purge(clock.now())
+            await joining.purge(backend, clock.now())
         except Unavailable as unavailable:
             log.warning("not purged: %s", unavailable)
             await anyio.sleep(RETRY_EVERY)

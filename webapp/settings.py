@@ -74,6 +74,7 @@ class Settings:
     logo: branding.Made | None = None
     accent: str = ""
     preview: Preview = "everyone"
+    join: tuple[str, ...] = ()
     key_required: KeyRequired = ()
     key_grace: timedelta = timedelta(days=14)
     phones: Literal["refused", "allowed"] = "refused"
@@ -369,6 +370,11 @@ def _preview(text: str) -> Preview:
     return int(found[1])
 
 
+def _join(text: str) -> tuple[str, ...]:
+    """The mail domains whose people may invite themselves."""
+    return () if text.lower() == "invited" else _domains(text)
+
+
 def _key_required(text: str) -> KeyRequired:
     words = tuple(word.lower() for word in re.split(r"[,\s]+", text) if word)
     if words == ("everyone",):
@@ -538,6 +544,11 @@ TABLE = (
         "KEYSTEAD_PREVIEW", _preview, "everyone", "25%",
         "Who is asked for a bound key at logon: `everyone`, `listed` (accounts listed by `keystead account preview`), "
         "or those and a stable percentage of all, such as `25%`.",
+    ),
+    Setting(
+        "KEYSTEAD_JOIN", _join, "invited", "example.com",
+        "Who may join: `invited` (by `keystead account invite`), or a mail domain, such as `example.com`, whose people may also "
+        "invite themselves, to their addresses there.",
     ),
     Setting(
         "KEYSTEAD_KEY_REQUIRED", _key_required, "nobody", "admins,staff",

@@ -16,6 +16,7 @@ from backends.records import (
     Account,
     ChainLink,
     Event,
+    Invitation,
     Nonce,
     Notification,
     Opening,
@@ -148,8 +149,8 @@ def filled(number: int) -> tuple[Account, list[Event]]:
     id = f"account-{number:05}"
     made = account(
         id, created_at=NOW + number * MILLISECOND, listed=number % 2 == 0, groups=("admins", "staff"),
-        key_due_at=NOW, frozen_at=NOW, devices_at=NOW, opening=Opening(asked_at=NOW, opens_at=NOW + MINUTE, token_hash=b"pass"),
-        seal=b"seal", notified_at={"guesses": NOW},
+        invitation=Invitation(email="a@example.com", ends_at=NOW), key_due_at=NOW, frozen_at=NOW, devices_at=NOW,
+        opening=Opening(asked_at=NOW, opens_at=NOW + MINUTE, token_hash=b"pass"), seal=b"seal", notified_at={"guesses": NOW},
         keys=(
             key(f"{id} a".encode()),
             key(

@@ -19,7 +19,7 @@ from backends.protocol import Backend
 from backends.records import Account
 from tests import hashes, mongo_server
 from webapp import clock
-from webapp.accounts import helpdesk, keys, links, recovery
+from webapp.accounts import helpdesk, joining, keys, links, recovery
 from webapp.routes import ROUTES
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site, running
@@ -212,6 +212,24 @@ def _make_known(stage: Stage) -> Ask:
     return lambda: stage.visitor.submit("/logon/known")
 
 
+@scene("joining.submit")
+def _ask_to_join(stage: Stage) -> Ask:
+    stage.visitor.get("/join")
+    return lambda: stage.visitor.submit("/join", email=stage.account.email)
+
+
+@scene("joining.join")
+def _join(stage: Stage) -> Ask:
+    _invited(stage)
+    return lambda: stage.visitor.submit("/join/account", username=f"joins-{stage.account.id}", password=NEW_PASSWORD)
+
+
+@scene("joining.join, weak")
+def _join_with_a_weak_password(stage: Stage) -> Ask:
+    _invited(stage)
+    return lambda: stage.visitor.submit("/join/account", username=f"joins-{stage.account.id}", password="short")
+
+
 @scene("proving.send_code")
 def _send_code(stage: Stage) -> Ask:
     stage.log_on()
@@ -386,6 +404,14 @@ def _freeze(stage: Stage) -> Ask:
     return lambda: stage.visitor.submit("/not-me")
 
 
+def _invited(stage: Stage) -> None:
+    """The stage's account is the invitation."""
+    invited = stage.site.call(joining.invite, stage.site.context, f"invited-{stage.account.email}", ("staff",))
+    assert invited
+    stage.account = invited
+    stage.visitor.get(f"/join/account?token={stage.link('invitation')}")
+
+
 def _unproven(stage: Stage) -> None:
     stage.log_on(bound=True)
     stage.clock.move(timedelta(minutes=11))
@@ -427,6 +453,7 @@ def outline(account: Account, events: list[Any]) -> dict[str, Any]:
         "names": (account.username.partition("-")[0], account.email.partition("-")[0], account.listed),
         "password": account.password_at == account.created_at,
         "frozen": account.frozen_at is not None,
+        "invited": account.invitation is not None,
         "opening": account.opening is not None,
         "keys": [(key.name, key.sign_count > 0, key.used_at is None, key.suspended_at is None) for key in account.keys],
         "sessions": [(each.stage, each.proof) for each in account.sessions],
@@ -487,7 +514,7 @@ def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
     with hashes.cheap(), pytest.MonkeyPatch.context() as patch, Clock() as clock:
         patch.setattr("webapp.app.open_backend", open_faulty)
-        with running(tmp_path_factory.mktemp("site"), backend=url, wait=timedelta(hours=72)) as site:
+        with running(tmp_path_factory.mktemp("site"), backend=url, wait=timedelta(hours=72), join=("example.com",)) as site:
             patch.setattr(site.state["sender"], "owes", lambda account, letters: None)
             patch.setattr(site.state["sender"], "look", _look_away)
             patch.setattr(site.state["sender"], "later", lambda work: None)

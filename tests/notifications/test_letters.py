@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from backends.protocol import Backend
-from backends.records import Account, Notification
+from backends.records import Account, Invitation, Notification
 from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, SETTINGS, account, act, settings
 from tests.notifications.conftest import Time
 from webapp.accounts import codes, identities, links, owed
@@ -20,8 +20,8 @@ from webapp.notifications.mail import Letter, MailFailed
 from webapp.routes import ROUTES
 from webapp.settings import Help, Settings
 
-WITH_A_LINK = ("reset", "known browser")
-NOTICES = ("renamed", "frozen", "unfrozen", "account removed", "password needed")
+WITH_A_LINK = ("reset", "known browser", "invitation")
+NOTICES = ("renamed", "has joined", "frozen", "unfrozen", "account removed", "password needed")
 NEWS = [kind for kind in get_args(owed.Kind) if kind not in (*WITH_A_LINK, *NOTICES)]
 MILLISECONDS = str(round(NOW.timestamp() * 1000))
 FACTS = {
@@ -44,7 +44,8 @@ def notification(kind: str, **changes: Any) -> Notification:
 
 
 def letter(kind: str, of: Account | None = None, **changes: Any) -> Letter:
-    return letters.compose(SETTINGS, of or account(), notification(kind, **changes))
+    invitation = Invitation(email="alice@example.com", ends_at=NOW + 7 * DAY) if kind == "invitation" else None
+    return letters.compose(SETTINGS, of or account(invitation=invitation), notification(kind, **changes))
 
 
 def link_in(text: str, purpose: Purpose, after: Any = 0 * DAY) -> Link | None:
@@ -175,6 +176,14 @@ def test_a_link_lives_from_when_it_is_signed(time: Time) -> None:
         made = letter(kind)
         assert link_in(made.text, purpose, 2 * HOUR + 30 * MINUTE - SECOND)  # type: ignore[arg-type]  # the words above
         assert link_in(made.html, purpose, 2 * HOUR + 30 * MINUTE) is None  # type: ignore[arg-type]
+
+
+def test_an_invitation_says_until_when_it_works() -> None:
+    made = letter("invitation")
+    assert "until 1 December 2026, 03:00 UTC" in made.text
+    assert link_in(made.html, "invitation", 7 * DAY - SECOND)
+    with pytest.raises(MailFailed, match="used meanwhile"):
+        letter("invitation", account())
 
 
 def test_the_link_of_one_letter_is_none_of_another() -> None:

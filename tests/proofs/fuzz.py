@@ -223,7 +223,7 @@ def run(bodies: int, folder: Path, seed: int = 1) -> Counter[str]:
     """How often each status was answered. AssertionError for anything that must not be."""
     lines = Lines()
     logging.getLogger("keystead").addHandler(lines)
-    with running(folder, trusted_proxies=(ip_network(ADDRESS),)) as site, Clock() as clock:
+    with running(folder, trusted_proxies=(ip_network(ADDRESS),), join=("example.com",)) as site, Clock() as clock:
         fuzzer = Fuzzer(site, seed)
         cookies = [*fuzzer.owner.client.cookies.values(), *fuzzer.half.client.cookies.values()]
         for number in range(bodies):

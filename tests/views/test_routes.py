@@ -39,7 +39,7 @@ NEEDS_A_TOUCH_FOR_THE_ACT = {
 OPEN_TO_EVERYBODY = {
     "logon.show", "logon.submit", "logon.log_off", "forgotten.show", "forgotten.submit", "forgotten.reset",
     "forgotten.submit_reset", "forgotten.ask_to_know", "forgotten.known", "forgotten.make_known", "account.root", "not_me.show",
-    "not_me.freeze", "health.healthz", "health.readyz",
+    "not_me.freeze", "joining.show", "joining.submit", "joining.choose", "joining.join", "health.healthz", "health.readyz",
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ async def change(ctx: Context, account: Account, operation: Operation[P], *args:
     more), Unavailable if nothing was changed, Uncertain if that is unknown.
     """
     for round_ in range(MAX_ROUNDS):
-        act = _act(ctx)
+        act = moment(ctx)
         if ctx.claim:
             sessions.require(account, ctx.claim, act.now, ctx.settings)
         decision, refused = _decide(operation, account, act, *args, **kwargs)
@@ -61,13 +61,16 @@ async def change(ctx: Context, account: Account, operation: Operation[P], *args:
 
 async def add(ctx: Context, account: Account, happened: Sequence[Happened] = ()) -> Account:
     """The account, stored for the first time. UsernameTaken if there is one of this name."""
-    added, sealed = events.seal(None, account, happened, _act(ctx))
+    added, sealed = events.seal(None, account, happened, moment(ctx))
     await ctx.backend.add(added, sealed)
     _tell(ctx, sealed)
+    if added.notifications:
+        ctx.owes(added, added.notifications)
     return added
 
 
-def _act(ctx: Context) -> Act:
+def moment(ctx: Context) -> Act:
+    """The moment of a decision, which is now."""
     return Act(clock.now(), ctx.settings, ctx.address, ctx.browser, ctx.device, ctx.zone)
 
 

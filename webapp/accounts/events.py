@@ -60,6 +60,8 @@ Kind = Literal[
     "account listed",
     "account unlisted",
     "groups changed",
+    "invited",
+    "joined",
     "key required",
     "events expired",
     "sealed",
@@ -108,7 +110,7 @@ def _appended(now: Account, happened: Sequence[Happened], act: Act) -> tuple[Acc
     return replace(now, head=head), sealed
 
 
-LATER = ("groups", "key_due_at", "barred")
+LATER = ("groups", "key_due_at", "barred", "invitation")
 """Fields of the security state that came later. One that is empty is left out, so that seals from before it are still right."""
 
 

@@ -24,7 +24,7 @@ def is_username(text: str) -> bool:
 
 def is_address(text: str) -> bool:
     """An e-mail address as we write to it."""
-    return len(text) <= MAX_NAME and ADDRESS.fullmatch(text) is not None
+    return len(text) <= MAX_NAME and text.isprintable() and ADDRESS.fullmatch(text) is not None
 
 
 def new(username: str, email: str, password_hash: str, now: datetime, *, listed: bool = False) -> Account:
@@ -38,6 +38,11 @@ def new(username: str, email: str, password_hash: str, now: datetime, *, listed:
         password_at=now,
         listed=listed,
     )
+
+
+def is_somebody(account: Account) -> bool:
+    """Whether it is anybody's account: not an invitation, nor what is kept of one that was removed."""
+    return account.invitation is None and account.removed_at is None
 
 
 def names(account: Account, settings: Settings) -> tuple[str, ...]:

@@ -63,6 +63,13 @@ OF_AN_ACCOUNT = (PASSWORD_CHANGE, KEY_STEP, RECOVERY, HELPDESK, CODES)
 """Counted under the account's id first: the log may name it."""
 RESET_ASKER = Limit("reset-asker", 20, HOUR)
 RESET_NAME = Limit("reset-name", 1, timedelta(minutes=2))
+JOIN_ASKER = Limit("join-asker", 20, HOUR)
+JOIN_ADDRESS = Limit("join-address", 1, timedelta(minutes=2))
+JOIN_ADDRESS_DAY = Limit("join-address-day", 5, DAY)
+JOIN_WHOLE = Limit("join-whole", 1000, DAY)
+"""Mails to whoever asks to join: each leaves a record."""
+JOINING = Limit("joining", 20, HOUR)
+"""What may be typed by one invitation: it tells whether a name is taken."""
 MAX_ADDRESS = 64
 """Characters of an IPv6 address with the name of an interface; what is longer is none."""
 

@@ -15,12 +15,18 @@ from webapp.accounts import nonces
 from webapp.accounts.decision import AccountGone
 from webapp.settings import Settings
 
-Purpose = Literal["reset", "not me", "known browser"]
-PATHS: dict[Purpose, str] = {"reset": "/logon/reset", "not me": "/not-me", "known browser": "/logon/known"}
+Purpose = Literal["reset", "not me", "known browser", "invitation"]
+PATHS: dict[Purpose, str] = {
+    "reset": "/logon/reset",
+    "not me": "/not-me",
+    "known browser": "/logon/known",
+    "invitation": "/join/account",
+}
 LIFETIMES: dict[Purpose, timedelta] = {
     "reset": timedelta(minutes=30),
     "not me": timedelta(days=7),
     "known browser": timedelta(minutes=30),
+    "invitation": timedelta(days=7),
 }
 
 

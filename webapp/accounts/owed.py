@@ -32,6 +32,8 @@ Kind = Literal[
     "e-mail changed",
     "reset",
     "known browser",
+    "invitation",
+    "has joined",
     "opening asked",
     "opening waits",
     "opened after the wait",

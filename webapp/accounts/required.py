@@ -4,7 +4,7 @@ The date is kept with the account, so that a person can rely on it. It is set wh
 required of it, stays as it is, and goes when none is required any more.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -24,11 +24,14 @@ def since(account: Account, settings: Settings) -> datetime | None:
     return account.key_due_at if of(account, settings) else None
 
 
-def noted(account: Account, act: Act) -> tuple[Account, list[Happened]]:
-    """The account that is used now, with the date from which it needs a key; without one where none is required."""
+def noted(account: Account, act: Act, *, grace: timedelta | None = None) -> tuple[Account, list[Happened]]:
+    """The account that is used now, with the date from which it needs a key; without one where none is required.
+
+    `grace`: how long it may be used without, where that is not what the deployer allows everybody.
+    """
     if not of(account, act.settings):
         return (replace(account, key_due_at=None) if account.key_due_at else account), []
     if account.key_due_at:
         return account, []
-    due_at = act.now + act.settings.key_grace
+    due_at = act.now + (act.settings.key_grace if grace is None else grace)
     return replace(account, key_due_at=due_at), [Happened("key required", f"from {due_at:%Y-%m-%d %H:%M} UTC on")]

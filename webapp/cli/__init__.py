@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webapp import __version__
-from webapp.cli import accounts, backend, events, helpdesk, importing, keys, moving, removal
+from webapp.cli import accounts, backend, events, helpdesk, importing, invitations, keys, moving, removal
 from webapp.cli.running import Refused, run
 
 if TYPE_CHECKING:
@@ -113,7 +113,10 @@ def secret() -> None:
     click.echo(secrets.token_urlsafe(32))
 
 
-for command in (removal.remove, removal.export, importing.import_accounts):
+for command in (
+    removal.remove, removal.export, importing.import_accounts, invitations.invite, invitations.list_invitations,
+    invitations.withdraw,
+):  # fmt: skip
     accounts.account.add_command(command)
 for command in (accounts.account, keys.key, helpdesk.helpdesk, moving.moved_file, backend.backend, events.events):
     main.add_command(command)

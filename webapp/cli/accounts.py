@@ -57,13 +57,14 @@ def add(username: str, email: str, listed: bool, stdin: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines: one for each account, as soon as it is read.")
 def list_accounts(as_json: bool) -> None:
     """List all accounts, by name."""
+    from webapp.accounts import identities
 
     async def work(ctx: "Context") -> list[tuple[str, ...]]:
-        return [_row(found) async for found in ctx.backend.accounts() if not found.removed_at]
+        return [_row(found) async for found in ctx.backend.accounts() if identities.is_somebody(found)]
 
     async def tell(ctx: "Context") -> None:
         async for found in ctx.backend.accounts():
-            if not found.removed_at:
+            if identities.is_somebody(found):
                 click.echo(json.dumps(_line(found)))
 
     if as_json:

@@ -113,8 +113,13 @@ class _Letters:
         for account, notifications in self._due:
             sender.owes(account, notifications)
         await sender.settle()
-        for username, reason in {account.username: reason for account, reason in sender.failed}.items():
-            click.echo(f"{username} could not be told by mail yet: {reason}. The server tries again.", err=True)
+        for name, reason in {_called(account): reason for account, reason in sender.failed}.items():
+            click.echo(f"{name} could not be told by mail yet: {reason}. The server tries again.", err=True)
+
+
+def _called(account: "Account") -> str:
+    """Who it is; the address of somebody who has no name yet."""
+    return account.invitation.email if account.invitation else account.username
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from backends.protocol import Backend
 from backends.records import Account
 from webapp import clock, signing
-from webapp.accounts import addresses, owed, passwords
+from webapp.accounts import addresses, identities, owed, passwords
 from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
 from webapp.doctor.records import asked
 from webapp.settings import Settings
@@ -72,7 +72,7 @@ class _Seen:
         self._secrets = {signing.key_id(key) for key in settings.sealing_keys}
 
     def add(self, account: Account) -> None:
-        if account.removed_at:
+        if not identities.is_somebody(account):
             return
         self.addresses.add(account)
         self.listed += account.listed

@@ -137,6 +137,12 @@ _NOTICES: dict[str, _News] = {
         "Your account was removed",
         "Your account was removed, with its password, its security keys and its recovery codes. Nobody can log on to it now.",
     ),
+    "has joined": _News(
+        "You have an account already",
+        "Somebody, perhaps you, asked to join with this address. There is an account with it: log on by your username, or "
+        "by this address. If it was somebody else, nothing has changed.",
+        (("Username", "username"),),
+    ),
     "password needed": _News(
         "Set a password for your account",
         "Your account is here from now on, but its password could not be brought along. Ask for a mail to set a new one. You log "
@@ -144,7 +150,7 @@ _NOTICES: dict[str, _News] = {
     ),
 }
 """What was done by whoever runs the site, or cannot be taken back by a link."""
-_DOES = {"password needed": ("/logon/forgotten", "Set a password")}
+_DOES = {"password needed": ("/logon/forgotten", "Set a password"), "has joined": ("/logon", "Log on")}
 
 
 CODE_PAGES = {"bind": "/account/security/u2f", "email": "/account/email"}
@@ -159,6 +165,8 @@ def compose(settings: Settings, account: Account, notification: Notification) ->
         return _known_browser(settings, account, notification)
     if notification.kind in _NOTICES:
         return _notice(settings, account, notification)
+    if notification.kind == "invitation":
+        return _invitation(settings, account, notification)
     if notification.kind not in _NEWS:
         raise MailFailed("it is of a kind that this version has no words for")
     return _news(settings, account, notification)
@@ -225,6 +233,15 @@ def _known_browser(settings: Settings, account: Account, notification: Notificat
     minutes, subject = int(links.LIFETIMES["known browser"].total_seconds() // 60), "Log on from this browser"
     facts = _place(notification)
     return _letter(settings, account, notification.to, "known", subject, link=link, minutes=minutes, facts=facts)
+
+
+def _invitation(settings: Settings, account: Account, notification: Notification) -> Letter:
+    """The link works for whoever reads the mail, once, until the invitation ends."""
+    if account.invitation is None:
+        raise MailFailed("it was used meanwhile")
+    link = links.make(settings, "invitation", account.id, "", clock.now())
+    facts = {"link": link, "email": account.invitation.email, "until": templating.when(account.invitation.ends_at)}
+    return _letter(settings, account, notification.to, "invitation", "Your invitation", **facts)
 
 
 def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:

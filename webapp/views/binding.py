@@ -15,7 +15,10 @@ from webapp.web import cookies, guards, paths, responses, steps, touches
 from webapp.web.guards import Authenticated, Fresh, Proven, ProvenToBind, ToBind
 from webapp.web.state import Request
 
-NOTICES = {"late": "For this, show once more that it is you. Nothing is lost."}
+NOTICES = {
+    "joined": "Your account is ready. Next, bind your security key.",
+    "late": "For this, show once more that it is you. Nothing is lost.",
+}
 
 
 @guards.to_bind

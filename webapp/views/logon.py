@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -24,7 +25,6 @@ from webapp.accounts import (
     sessions,
 )
 from webapp.accounts.ceremonies import Ceremony, Failed
-from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Context
 from webapp.accounts.decision import Refused
 from webapp.accounts.limits import TooOften
@@ -184,7 +184,7 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
         error = BARRED.format(ctx.settings.helper) if refused.account.barred else FROZEN
         return _form(request, wanted, username=name, error=error, status=403)
     if before and sessions.account_of(before) != account.id:
-        await _end(ctx, before)
+        await guards.end_session(ctx, before)
     if not sessions.is_authenticated(account, token):
         cookies.hand_out(request, token)
         if opening.is_pass_of(account, sessions.hash_token(token)):
@@ -210,13 +210,6 @@ async def _stronger(hash: str, password: str) -> str | None:
     with suppress(Busy):
         return await passwords.hash(password) if passwords.outdated(hash) else None
     return None
-
-
-async def _end(ctx: Context, token: str) -> None:
-    """End another account's session, whose token this browser no longer carries. If the backend cannot, it expires by itself."""
-    with suppress(Unavailable, Uncertain):
-        if account := await ctx.backend.account(sessions.account_of(token)):
-            await commits.change(ctx, account, sessions.log_off, sessions.hash_token(token))
 
 
 def _entered(request: Request, ctx: Context, account: Account, token: str, path: str) -> Response:
@@ -249,9 +242,8 @@ def _form(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    return responses.page(
-        request, "logon.html", status, headers, username=username[:MAX_NAME], next=wanted, error=error, notice=notice
-    )
+    shown: dict[str, Any] = {"username": username[:MAX_NAME], "next": wanted, "error": error, "notice": notice}
+    return responses.page(request, "logon.html", status, headers, can_join=bool(request.state.settings.join), **shown)
 
 
 def _too_often(request: Request, often: TooOften, name: str, wanted: str) -> Response:

@@ -13,15 +13,18 @@ session that owes its key is never taken for an authenticated one (CVE-2026-4569
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from starlette.responses import Response
 
+from backends.protocol import Unavailable
 from backends.records import Account, Session
 from webapp import clock
 from webapp.accounts import commits, sessions
+from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Claim, Context, Level
 from webapp.accounts.decision import Operation
 from webapp.accounts.sessions import KeyOwed, NotSignedIn
@@ -120,6 +123,13 @@ async def visitor(request: Request) -> Authenticated | None:
         return await _somebody(request, Authenticated, "authenticated")
     except (NotSignedIn, KeyOwed):
         return None
+
+
+async def end_session(ctx: Context, token: str) -> None:
+    """End the session whose token this browser no longer carries. If the backend cannot, it expires by itself."""
+    with suppress(Unavailable, Uncertain):
+        if account := await ctx.backend.account(sessions.account_of(token)):
+            await commits.change(ctx, account, sessions.log_off, sessions.hash_token(token))
 
 
 def is_proven(who: ToBind, *, now: bool = False) -> bool:

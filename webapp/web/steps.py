@@ -51,9 +51,9 @@ class CodeStep:
 
 
 def next_step(request: Request, who: ToBind, then: str = "", *, notice: str | None = None) -> Response:
-    """The panel that this session has reached; `notice` says why somebody who is not proven is here."""
+    """The panel that this session has reached; `notice` says why somebody is here."""
     if guards.is_proven(who, now=bool(then)):
-        return responses.go_to(request, then) if then else bind(request, who)
+        return responses.go_to(request, then) if then else bind(request, who, notice=notice)
     return prove(request, who, then, notice=notice) if _keys(who) else verify(request, who, then, notice=notice)
 
 
@@ -111,11 +111,12 @@ def bind(
     label: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
+    notice: str | None = None,
     status: int = 200,
 ) -> Response:
     """Name the new key and touch it."""
     label = label or keys.suggestion(who.account)
-    return _panel(request, who, "bind", status, then="", label=label, **touches.shown(request, ceremony, failure))
+    return _panel(request, who, "bind", status, then="", label=label, notice=notice, **touches.shown(request, ceremony, failure))
 
 
 def again(request: Request, who: ToBind, key: SecurityKey, wanted: str) -> Response:

@@ -148,6 +148,8 @@ EVENTS = {
     "account listed": "The account was listed for the preview",
     "account unlisted": "The account was taken off the list of the preview",
     "groups changed": "The groups of the account were changed",
+    "invited": "An invitation was mailed",
+    "joined": "The invitation was used, and the account began",
     "key required": "A security key is required of the account",
     "events expired": "Older events were deleted",
     "sealed": "The records were sealed",
