@@ -469,6 +469,12 @@ def test_a_password_hash_that_nobody_can_verify(deployment: Deployment) -> None:
     assert "keystead account password" in fault["todo"]
 
 
+def test_a_key_that_is_required_of_a_group_without_anybody(deployment: Deployment) -> None:
+    assert "names staf, and no account is in that group" in deployment.fault(KEYSTEAD_KEY_REQUIRED="staf")["text"]
+    for given in ("everyone", "nobody"):
+        assert [finding for finding in deployment.findings(KEYSTEAD_KEY_REQUIRED=given) if finding["state"] == "wrong"] == []
+
+
 def test_a_preview_of_listed_accounts_without_any(deployment: Deployment) -> None:
     assert "nobody is asked for a key" in deployment.fault(KEYSTEAD_PREVIEW="listed")["text"]
     deployment.add(account("bert", listed=True))

@@ -68,10 +68,12 @@ class _Seen:
         self.untold: list[str] = []
         self.without_password: list[str] = []
         self.listed = 0
+        self.groups: set[str] = set()
         self.missing: Counter[str] = Counter()
         self._secrets = {signing.key_id(key) for key in settings.sealing_keys}
 
     def add(self, account: Account) -> None:
+        self.groups.update(account.groups)
         if not identities.is_somebody(account):
             return
         self.addresses.add(account)
@@ -107,7 +109,7 @@ async def _read(settings: Settings, backend: Backend) -> list[Finding]:
             return [unchecked(text), *seen.faults(settings)]
     if not len(seen.addresses):
         return [wrong("There is no account.", _NOBODY)]
-    faults = [*_sharing(await seen.addresses.shared(backend)), *seen.faults(settings)]
+    faults = [*_sharing(await seen.addresses.shared(backend)), *seen.faults(settings), *_empty(settings, seen.groups)]
     return faults or [ok(f"{_accounts(len(seen.addresses))}.")]
 
 
@@ -115,6 +117,13 @@ def _sharing(shared: Sequence[Sequence[str]]) -> Iterator[Finding]:
     for usernames in shared[:NAMED]:
         text = f"{_names(usernames)} share an e-mail address: it finds none of them at the logon."
         yield wrong(text, "`keystead account email` gives one of them another. Until then they log on by their usernames.")
+
+
+def _empty(settings: Settings, groups: set[str]) -> Iterator[Finding]:
+    """Groups of which a key is required, and nobody is in."""
+    for group in () if settings.key_required == "everyone" else sorted(set(settings.key_required) - groups):
+        text = f"KEYSTEAD_KEY_REQUIRED names {group}, and no account is in that group."
+        yield wrong(text, f"Put accounts into it (`keystead account groups USERNAME {group}`), or take it off the list.")
 
 
 def _was_not_told(account: Account) -> bool:
