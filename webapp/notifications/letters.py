@@ -240,8 +240,9 @@ def _invitation(settings: Settings, account: Account, notification: Notification
     if account.invitation is None:
         raise MailFailed("it was used meanwhile")
     link = links.make(settings, "invitation", account.id, "", clock.now())
-    facts = {"link": link, "email": account.invitation.email, "until": templating.when(account.invitation.ends_at)}
-    return _letter(settings, account, notification.to, "invitation", "Your invitation", **facts)
+    email, until = account.invitation.email, templating.when(account.invitation.ends_at, notification.zone)
+    facts, subject = _place(notification) if notification.address else [], "Your invitation"
+    return _letter(settings, account, notification.to, "invitation", subject, link=link, email=email, until=until, facts=facts)
 
 
 def _letter(settings: Settings, account: Account, to: str, template: str, subject: str, **context: object) -> Letter:
