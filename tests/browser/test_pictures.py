@@ -16,7 +16,7 @@ from tests.browser.live_site import Site
 def test_the_row_and_the_key_step_can_be_shown(new_visit: NewVisit, serve: Callable[..., Site]) -> None:
     site = serve()
     anna = site.person("anna")
-    visit = new_visit(viewport={"width": 1000, "height": 620}, color_scheme="light", reduced_motion="reduce")
+    visit = new_visit(viewport={"width": 1000, "height": 980}, color_scheme="light", reduced_motion="reduce")
     page = visit.page
     visit.keys.add("u2f")
     walk.log_on(page, site, anna)
