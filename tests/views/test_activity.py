@@ -82,7 +82,7 @@ def test_every_row_leads_to_a_page_that_names_what_when_and_from_where(
 
 @pytest.mark.parametrize("kind", events.KINDS)
 def test_whatever_happened_there_is_something_to_do_or_somebody_to_ask(kind: str) -> None:
-    advice = activity._ADVICE.get(kind)
+    advice = activity.ADVICE.get(kind)
     done_by_others = {
         "account added", "account listed", "account unlisted", "groups changed", "events expired", "sealed", "not mailed",
     }  # fmt: skip

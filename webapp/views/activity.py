@@ -37,7 +37,7 @@ _INSIDE = Advice(
     "Somebody else is logged on as you. End every session that is not yours, and change your password.", (_SESSIONS, _PASSWORD)
 )
 _UNDECIDED = Advice("You decide about each of your keys in the Security Settings. Unbind what you do not know.", (_SECURITY,))
-_ADVICE = {
+ADVICE = {
     "logged on": Advice("Somebody knows your password. End that session, then change your password.", (_PASSWORD, _SECURITY)),
     "logged off": _INSIDE,
     "proof given": _INSIDE,
@@ -112,7 +112,7 @@ async def take_back(request: Request, who: Fresh) -> Response:
 
 def _one(request: Request, who: Authenticated, event: Event) -> Response:
     made = undoing.made(who.account, event)
-    advice = _ADVICE.get(event.kind, _OTHERS)
+    advice = ADVICE.get(event.kind, _OTHERS)
     return responses.page(
         request,
         "was_this_you.html",
