@@ -179,6 +179,18 @@ def test_the_row_says_which_keys_belong_to_the_old_domain_and_leads_to_binding_t
     assert visitor.get(f"{U2F}/keys/AAAA/again").status_code == 404
 
 
+def test_an_old_key_is_tried_and_told_from_others_without_proving_anything(move: Move) -> None:
+    red = move.bind_another()
+    visitor = move.half()
+    visitor.begin_key()
+    visitor.follow(visitor.finish_key(red))
+    for path in (f"{U2F}/keys/{move.key.slug}/try", f"{U2F}/try?domain={OLD}"):
+        visitor.get(path)
+        assert f'"rpId":"{OLD}"' in options(visitor)
+        assert f'lit" id="key-{move.key.slug}"' in visitor.finish(move.key, related=True).text
+    assert FROM_OLD in visitor.get(f"{U2F}/try").text
+
+
 def test_begin_says_why_no_key_can_show_who_it_is(move: Move) -> None:
     visitor = move.half()
     visitor.begin_key()
