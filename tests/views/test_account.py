@@ -23,7 +23,7 @@ def test_the_account_page_says_how_many_ways_back_there_are_and_what_losing_each
     recovery_codes(visitor)
     visitor.get("/account")
     assert "Ways back in: 1 (10 codes)" in visitor.page.text
-    assert "A recovery code opens your account" in visitor.page.text
+    assert "Each recovery code opens your account once" in visitor.page.text
     visitor.bind(StubKey(), "Spare", prove_with=stub_key)
     visitor.get("/account")
     assert "Ways back in: 2 (spare key, 10 codes)" in visitor.page.text
