@@ -152,10 +152,13 @@
   each(document, "[data-copy]", function (button) { button.hidden = !navigator.clipboard; });
 
   /* What is said, read aloud: by a region that was there before the words. An alert that arrives, and what has the focus, need it not. */
+  var read = 0;
   function aloud(text) {
     var live = document.getElementById("live");
     live.textContent = "";
     setTimeout(function () { live.textContent = text; }, 50);
+    clearTimeout(read);
+    read = setTimeout(function () { live.textContent = ""; }, 10000); // nobody should come upon it a second time
   }
   function announce(root, selector) {
     setTimeout(function () { // once the focus is where it goes
@@ -251,6 +254,8 @@
         element.querySelector("[data-waiting]").hidden = true;
         element.querySelector("[data-back]").hidden = false;
         announce(element, "[data-back]");
+        var leads = element.hasAttribute("data-at") && element.parentNode.querySelector(".actions a");
+        if (leads) leads.focus();
       }).catch(function () {
         element.setAttribute("data-look-in", Math.min(60, pause * 2));
         if (document.contains(element)) lookAgain(element);

@@ -200,8 +200,8 @@ _INSTEAD = {
 
 
 def _back(request: Request) -> tuple[str, str] | None:
-    """To the page that the form stands on; None if nobody knows which."""
-    page = paths.referred(request) if request.method == "POST" else ""
+    """To the page that the form stands on; None if it is still there, or nobody knows which."""
+    page = "" if request.method == "GET" or responses.by_htmx(request) else paths.referred(request)
     return (page, "Back to the page") if page else None
 
 

@@ -44,6 +44,13 @@ def test_the_demo_is_one_screen_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_demo_listens_on_the_port_that_the_environment_names(tmp_path: Path) -> None:
+    port = free_port()
+    with running("demo", environ=environ(tmp_path) | {"PORT": str(port)}) as demo:
+        assert said_until(demo, r"Open +(\S+)\n") == f"http://localhost:{port}"
+        assert status(port, "/logon") == 200
+
+
 def test_the_demo_shows_the_code_that_is_mailed(tmp_path: Path) -> None:
     port = free_port()
     with running("demo", "--port", str(port), environ=environ(tmp_path)) as demo:

@@ -79,7 +79,12 @@ def serve(host: str | None, workers: int | None) -> None:
 
 
 @main.command("demo")
-@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on. [default: 8000, or the next that is free]")
+@click.option(
+    "--port",
+    envvar="PORT",
+    type=click.IntRange(1, 65535),
+    help="The port to listen on. [default: PORT, or the first free from 8000]",
+)
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
 def run_demo(port: int | None, keep: Path | None) -> None:
     """Try Keystead: a temporary installation with one account, whose mail is shown here."""
