@@ -177,19 +177,15 @@
   tongue = tongue && tongue !== "en" ? tongue : page === "en" ? "en-GB" : page;
   var relative = Intl.RelativeTimeFormat && new Intl.RelativeTimeFormat(tongue, { numeric: "auto" });
 
-  function written(at, options) { return new Intl.DateTimeFormat(tongue, options).format(at); }
   function days(at, now) { return Math.round((new Date(at).setHours(0, 0, 0, 0) - new Date(now).setHours(0, 0, 0, 0)) / 86400000); }
   function reading(at, now, ahead) {
     var minutes = Math.round((at - now) / 60000), day = days(at, now);
     if (minutes > 0 && minutes < 60 && !ahead) minutes = 0; // a clock that is a little late
     if (relative && !minutes) return relative.format(0, "second");
     if (relative && Math.abs(minutes) < 60) return relative.format(minutes, "minute");
-    var time = { hour: "numeric", minute: "2-digit" };
-    if (relative && Math.abs(day) <= 1) return relative.format(day, "day") + ", " + written(at, time);
-    time.day = "numeric";
-    time.month = "long";
-    if (at.getFullYear() !== now.getFullYear()) time.year = "numeric";
-    return written(at, time);
+    var date = { day: "numeric", month: "long" }, near = relative && Math.abs(day) <= 1;
+    if (at.getFullYear() !== now.getFullYear()) date.year = "numeric";
+    return (near ? relative.format(day, "day") : at.toLocaleDateString(tongue, date)) + ", " + at.toLocaleTimeString(tongue, { timeStyle: "short" });
   }
   function times(root) {
     each(root, "time[datetime]", function (element) {

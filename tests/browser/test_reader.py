@@ -28,8 +28,8 @@ def test_times_are_the_readers_and_their_title_is_in_utc(new_visit: NewVisit, si
     expect(since).to_have_attribute("title", UTC)
     shown = read(page, (-30, False), (125, False), (-125, True), (-600, False), (40 * 86400, False), (800 * 86400, False))
     assert shown[:4] == ["now", "2 minutes ago", "in 2 minutes", "now"], "a clock that is late makes no future of the past"
-    assert re.fullmatch(r"\d{1,2} [A-Z][a-z]+(,| at) \d\d:\d\d", shown[4]) or " 20" in shown[4], shown[4]
-    assert re.fullmatch(r"\d{1,2} [A-Z][a-z]+ \d{4}(,| at) \d\d:\d\d", shown[5])
+    assert re.fullmatch(r"\d{1,2} [A-Z][a-z]+( \d{4})?, \d\d:\d\d", shown[4]), shown[4]
+    assert re.fullmatch(r"\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d", shown[5]), shown[5]
     midnight = page.evaluate("() => (Date.now() - new Date().setHours(0, 0, 0, 0)) / 1000")
     assert read(page, (midnight + 3600, False)) == ["yesterday, 23:00"], "days are the reader's, not those of UTC"
 
