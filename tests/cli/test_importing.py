@@ -13,6 +13,8 @@ from tests.foreign import MADE, WEAK
 from webapp.accounts.context import Context
 
 HASH = MADE["bcrypt 2y"]
+ROWS = 10_000
+"""So many that there is time to kill an import of them."""
 
 
 def csv(deployment: Deployment, *rows: str, name: str = "people.csv") -> str:
@@ -103,7 +105,7 @@ def test_files_of_other_kinds_are_known_by_how_they_look(deployment: Deployment)
 
 def test_an_import_that_is_killed_can_be_repeated(deployment: Deployment) -> None:
     deployment.ok("backend", "migrate")
-    rows = [f"p{number},p{number}@example.com,{HASH}" for number in range(4000)]
+    rows = [f"p{number},p{number}@example.com,{HASH}" for number in range(ROWS)]
     file = csv(deployment, *rows)
     with subprocess.Popen(
         [*KEYSTEAD, "account", "import", file, "--yes"], env=deployment.environ, stdout=subprocess.DEVNULL
@@ -113,10 +115,10 @@ def test_an_import_that_is_killed_can_be_repeated(deployment: Deployment) -> Non
             time.sleep(0.01)
         run.kill()
     before = deployment.ask(usernames)
-    assert 0 < len(before) < 4000
+    assert 0 < len(before) < ROWS
     said = deployment.ok("account", "import", file, "--yes")
     assert f"{len(before):,}  here already" in said
-    assert len(deployment.ask(usernames)) == 4000
+    assert len(deployment.ask(usernames)) == ROWS
     assert "All is well." in deployment.ok("backend", "check")
 
 
