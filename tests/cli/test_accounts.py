@@ -238,6 +238,12 @@ def test_it_is_said_also_when_there_is_no_way_for_letters_at_all(deployment: Dep
     assert len(deployment.read().notifications) == 1
 
 
+def test_an_account_is_added_to_groups(deployment: Deployment) -> None:
+    deployment.ok("account", "add", "anna", "a@example.com", "--group", "Staff", "--group", "a", "--stdin", stdin=f"{PASSWORD}\n")
+    assert deployment.read().groups == ("a", "staff")
+    assert "cannot be a group" in deployment.refused("account", "add", "b", "b@example.com", "--group", "everyone", "--stdin")
+
+
 def test_an_account_is_put_into_groups(deployment: Deployment, anna: Account) -> None:
     assert deployment.ok("account", "groups", "anna") == "anna is in no group.\n"
     assert deployment.ok("account", "groups", "ANNA", "Staff", "admins") == "anna is in admins, staff.\n"

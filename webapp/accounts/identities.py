@@ -27,7 +27,9 @@ def is_address(text: str) -> bool:
     return len(text) <= MAX_NAME and text.isprintable() and ADDRESS.fullmatch(text) is not None
 
 
-def new(username: str, email: str, password_hash: str, now: datetime, *, listed: bool = False) -> Account:
+def new(
+    username: str, email: str, password_hash: str, now: datetime, *, listed: bool = False, groups: tuple[str, ...] = ()
+) -> Account:
     """An account that nobody has stored yet."""
     return Account(
         id=secrets.token_urlsafe(16),
@@ -37,6 +39,7 @@ def new(username: str, email: str, password_hash: str, now: datetime, *, listed:
         created_at=now,
         password_at=now,
         listed=listed,
+        groups=groups,
     )
 
 

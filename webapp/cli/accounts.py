@@ -30,8 +30,9 @@ from_stdin = click.option("--stdin", is_flag=True, help="Read the password from 
 @click.option(
     "--listed", is_flag=True, help="Ask this account for its key also while KEYSTEAD_PREVIEW is listed or a percentage."
 )
+@click.option("--group", "groups", multiple=True, help="Put it into this group; can be given several times.")
 @from_stdin
-def add(username: str, email: str, listed: bool, stdin: bool) -> None:
+def add(username: str, email: str, listed: bool, groups: tuple[str, ...], stdin: bool) -> None:
     """Add an account; its password is asked for."""
     from backends.protocol import UsernameTaken
     from webapp import clock
@@ -39,10 +40,11 @@ def add(username: str, email: str, listed: bool, stdin: bool) -> None:
     from webapp.accounts.events import Happened
 
     _acceptable(username, email)
+    into = in_groups(groups)
     password = _new_password(stdin)
 
     async def work(ctx: "Context") -> None:
-        made = identities.new(username, email, await passwords.hash(password), clock.now(), listed=listed)
+        made = identities.new(username, email, await passwords.hash(password), clock.now(), listed=listed, groups=into)
         await _warn_of_another(ctx, made.id, email)
         try:
             await commits.add(ctx, made, [Happened("account added")])
