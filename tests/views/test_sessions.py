@@ -53,7 +53,7 @@ def test_a_logon_that_owes_its_key_is_not_shown_and_ends_with_the_others(
     owner.log_on("zoe", keystead.password, stub_key)
     assert owner.get("/account/sessions").text.count("Chrome on Linux</h2>") == 1
     owner.post("/account/sessions/end-others")
-    assert half_signed_in.get("/logon/key").headers["location"].startswith("/logon?next")
+    assert half_signed_in.get("/logon/key").headers["location"].startswith("/logon?notice=ended")
 
 
 def test_a_session_ends_when_it_is_idle_and_at_last_in_any_case(keystead: Site, keystead_clock: Clock) -> None:
