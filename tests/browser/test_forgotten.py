@@ -9,6 +9,7 @@ from tests.browser import walk
 from tests.browser.conftest import Visit
 from tests.browser.live_site import Person, Site
 from webapp.accounts import limits
+from webapp.testing.mailbox import text_of
 
 
 def test_the_password_is_forgotten_and_a_mailed_link_sets_a_new_one(visit: Visit, site: Site) -> None:
@@ -29,6 +30,28 @@ def test_the_password_is_forgotten_and_a_mailed_link_sets_a_new_one(visit: Visit
     expect(page.get_by_role("status")).to_contain_text("Your password is set")
     walk.type_password(page, person.username, walk.NEW_PASSWORD)
     walk.touch_to_log_on(page, site)
+
+
+def test_username_and_password_are_forgotten_and_the_keyboard_alone_is_enough(visit: Visit, site: Site, person: Person) -> None:
+    page = visit.page
+    page.goto(f"{site.url}/logon")
+    walk.tab_to(page, "Forgotten your username or password?")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Username or e-mail address")).to_be_focused()
+    page.keyboard.type(person.email)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("a mail is on its way")
+    page.goto(site.link(person, "/logon/reset"))
+    assert f"Your username there is {person.username}." in text_of(site.letters(person)[-1])
+    expect(page.get_by_label("New password")).to_be_focused()
+    page.keyboard.type(walk.NEW_PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Username or e-mail address")).to_be_focused()
+    page.keyboard.type(person.email)
+    walk.tab_to(page, "Password")
+    page.keyboard.type(walk.NEW_PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{site.url}/account")
 
 
 def test_strangers_guess_and_the_owner_gets_in_by_a_mailed_link(visit: Visit, serve: Callable[..., Site]) -> None:

@@ -16,6 +16,16 @@ READ = """(moments) => moments.map(([ago, ahead]) => {
   document.getElementById("main").appendChild(time);
   return time;
 }) && document.dispatchEvent(new CustomEvent("htmx:after:process"))"""
+HEARD = """document.addEventListener("htmx:after:process", (event) => {
+  const root = event.target;
+  if (root === document.body || !root.querySelectorAll) return;
+  setTimeout(() => {
+    const focused = (document.querySelector("dialog[open]") || root).contains(document.activeElement);
+    const heard = focused || document.getElementById("live").textContent || root.querySelector("[role=alert]:not([hidden])");
+    sessionStorage[heard ? "heard" : "unheard"] = (sessionStorage[heard ? "heard" : "unheard"] || "") + " " + root.id;
+  }, 400);
+})"""
+"""Notes of each swap whether whoever only listens learns of it: by the focus, an alert, or the region."""
 UTC = re.compile(r"^\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d UTC$")
 
 
@@ -66,6 +76,42 @@ def test_what_a_swap_brings_is_read_aloud(visit: Visit, site: Site) -> None:
     page.get_by_role("button", name="Send verification code to email").click()
     expect(page.get_by_label("Verification code")).to_be_focused()
     expect(page.locator("#live")).to_have_text("A code is on its way to you.")
+
+
+def test_of_no_swap_whoever_only_listens_learns_nothing(visit: Visit, site: Site) -> None:
+    visit.context.add_init_script(HEARD)
+    page, person = visit.page, walk.fresh(visit, site)
+    visit.keys.add("u2f")
+    page.goto(site.url + walk.U2F)
+    page.get_by_role("button", name="Send verification code to email").click()
+    heard(page, "verify")
+    page.get_by_label("Verification code").fill("12345")
+    page.get_by_role("button", name="Submit for verification").click()
+    heard(page, "verify", times=2)
+    page.get_by_label("Verification code").fill(site.code(person))
+    page.get_by_role("button", name="Submit for verification").click()
+    heard(page, "bind")
+    walk.touch_to_bind(page, "Blue")
+    expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
+    page.goto(f"{site.url}/account/security")
+    page.get_by_role("link", name="Unbind").click()
+    heard(page, "unbind")
+    page.goto(f"{site.url}/account/password")
+    page.get_by_label("Old password").fill("wrong")
+    page.get_by_label("New password").fill(walk.NEW_PASSWORD)
+    page.get_by_role("button", name="Change password").click()
+    heard(page, "weak")
+    assert page.evaluate("() => sessionStorage.unheard") is None
+
+
+def heard(page: Page, root: str, times: int = 1) -> None:
+    """Wait until so many swaps of this panel were noted."""
+    for _ in range(100):
+        noted = page.evaluate("() => (sessionStorage.heard || '') + (sessionStorage.unheard || '')")
+        if noted.split().count(root) >= times:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{root} was not brought")
 
 
 def read(page: Page, *moments: tuple[float, bool]) -> list[str]:

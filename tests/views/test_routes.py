@@ -337,6 +337,7 @@ def test_too_many_logons_at_once_are_told_when_to_come_back(keystead: Site, monk
     assert late
     assert {answer.headers["retry-after"] for answer in late} == {str(turns.RETRY_AFTER)}
     assert "Nothing was changed" in late[0].text
+    assert 'value="zoe"' in late[0].text, "and need not type everything again"
     assert {answer.status_code for answer in answers} <= {303, 503}
 
 
