@@ -130,8 +130,8 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, mailbox: SmtpMa
     assert "Whether a backup can be restored" in not_looked_at
     checks = [line.split()[:2] for line in looked_at.splitlines() if line and not line.startswith(" ")]
     expected = [
-        "settings", "secrets", "address", "help", "sessions", "processes", "backend", "files", "disk", "clock", "keys",
-        "rotation", "accounts", "events", "letters", "mail", "server",
+        "settings", "secrets", "address", "help", "sessions", "processes", "joining", "backend", "files", "disk", "clock",
+        "keys", "rotation", "accounts", "events", "letters", "mail", "server",
     ]  # fmt: skip
     assert checks == [*(["ok", name] for name in expected), ["Nothing", "is"]]
     assert mailbox.newest("anna@example.com")["subject"] == "Mail from Keystead arrives"
@@ -467,6 +467,11 @@ def test_a_password_hash_that_nobody_can_verify(deployment: Deployment) -> None:
     fault = deployment.fault()
     assert (fault["check"], "the password hash of bert" in fault["text"]) == ("accounts", True)
     assert "keystead account password" in fault["todo"]
+
+
+def test_a_mail_domain_of_everybody_whose_people_may_join(deployment: Deployment) -> None:
+    assert "gmail.com, where anybody can have an address" in deployment.fault(KEYSTEAD_JOIN="example.com, Gmail.com")["text"]
+    assert [finding for finding in deployment.findings(KEYSTEAD_JOIN="example.com") if finding["state"] == "wrong"] == []
 
 
 def test_a_key_that_is_required_of_a_group_without_anybody(deployment: Deployment) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from backends.records import Account
+from tests import mongo_server
 from tests.views.mails import link_in, links_in, mails, settle, subjects, token_in
 from tests.views.people import NEW, is_in
 from tests.views.unchanged import nothing_changes
+from webapp import clock
 from webapp.accounts import joining, limits
 from webapp.testing.clock import Clock
 from webapp.testing.mailbox import text_of
@@ -25,10 +27,15 @@ INVITED, THERE_IS_ONE = "Your invitation", "You have an account already"
 
 
 @pytest.fixture
-def keystead(tmp_path: Path) -> Iterator[Site]:
+def keystead(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """A site whose neighbours at example.com may invite themselves."""
-    with running(tmp_path, join=("example.com", "example.org")) as site:
+    elsewhere = getattr(request, "param", "file") == "mongodb"
+    backend = {"backend": mongo_server.database(request.getfixturevalue("mongodb"))} if elsewhere else {}
+    with running(tmp_path, join=("example.com", "example.org"), **backend) as site:
         yield site
+
+
+on_both = pytest.mark.parametrize("keystead", ["file", "mongodb"], indirect=True)
 
 
 def invited(site: Site, email: str = ANNA, groups: tuple[str, ...] = ()) -> str:
@@ -53,6 +60,7 @@ def ask(site: Site, email: str, address: str = "192.0.2.1") -> str:
 # by an invitation
 
 
+@on_both
 def test_who_is_invited_ends_with_an_account_and_a_bound_key(keystead: Site, stub_key: StubKey) -> None:
     visitor = at_the_form(keystead)
     assert ANNA in visitor.page.text
@@ -78,6 +86,7 @@ def test_following_the_link_uses_nothing_up_and_using_it_does(keystead: Site) ->
     assert keystead.visitor().submit_password("bert", NEW).status_code == 401
 
 
+@on_both
 def test_of_fifty_uses_of_one_invitation_one_wins(keystead: Site) -> None:
     token = invited(keystead).partition("token=")[2]
     visitors = [keystead.visitor() for _ in range(20)]
@@ -87,6 +96,7 @@ def test_of_fifty_uses_of_one_invitation_one_wins(keystead: Site) -> None:
     assert sum(is_in(visitor) for visitor in visitors) == 1
 
 
+@on_both
 def test_of_two_who_want_a_name_at_once_one_gets_it_and_the_other_chooses_another(keystead: Site) -> None:
     first, second = at_the_form(keystead), at_the_form(keystead, "bert@example.com")
     answers = at_once([partial(each.submit, JOIN, username="sam", password=NEW) for each in (first, second)])
@@ -145,6 +155,22 @@ def test_an_invitation_works_for_seven_days(keystead: Site, keystead_clock: Cloc
     answer = visitor.submit(JOIN, username="anna", password=NEW)
     assert answer.status_code == 410
     assert "ask for another" in answer.text
+
+
+@on_both
+def test_invitations_are_listed_and_those_that_have_been_over_for_long_are_deleted(keystead: Site, keystead_clock: Clock) -> None:
+    emails = {ANNA, "bert@example.com"}
+    for email in emails:
+        invited(keystead, email)
+
+    async def listed() -> set[str]:
+        return {each.invitation.email async for each in joining.invitations(keystead.backend) if each.invitation}
+
+    assert keystead.call(listed) == emails
+    keystead_clock.move(timedelta(days=14))
+    keystead.call(joining.purge, keystead.backend, clock.now())
+    assert keystead.call(listed) == set()
+    assert keystead.read().username == "zoe"
 
 
 def test_an_invitation_that_was_withdrawn_works_no_more(keystead: Site) -> None:

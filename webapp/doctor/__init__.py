@@ -16,6 +16,7 @@ CHECKS: tuple[Check, ...] = (
     Check("help", ("KEYSTEAD_HELP",), environment.help),
     Check("sessions", ("KEYSTEAD_SESSION_IDLE", "KEYSTEAD_SESSION_LIFETIME"), environment.durations),
     Check("processes", ("WEB_CONCURRENCY",), environment.processes),
+    Check("joining", ("KEYSTEAD_JOIN",), environment.joining),
     Check("backend", ("KEYSTEAD_BACKEND",), records.backend),
     Check("files", ("KEYSTEAD_BACKEND", "KEYSTEAD_MAIL"), records.files),
     Check("disk", ("KEYSTEAD_BACKEND",), records.disk),

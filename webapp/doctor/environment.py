@@ -13,6 +13,11 @@ from webapp.doctor.finding import Context, Finding, ok, wrong
 from webapp.settings import PREFIX, TABLE, Settings, SettingsError
 
 LEAST_BITS = 100
+ANYBODYS = frozenset({
+    "aol.com", "gmail.com", "gmx.de", "gmx.net", "googlemail.com", "hotmail.com", "icloud.com", "live.com", "mail.com", "mail.ru",
+    "msn.com", "outlook.com", "proton.me", "protonmail.com", "qq.com", "t-online.de", "web.de", "yahoo.com", "yandex.ru",
+})  # fmt: skip
+"""Mail domains where anybody can have an address. There are more of them."""
 MEGABYTE = 1_000_000
 PROCESS = 93
 """MB of a process while it checks passwords."""
@@ -110,6 +115,16 @@ async def help(ctx: Context) -> list[Finding]:
     if ctx.settings.help is None:
         return [ok("KEYSTEAD_HELP is not set: pages and letters say to ask whoever runs the site, and not where.")]
     return [ok(f"People who need it are told {ctx.settings.help.text}.")]
+
+
+async def joining(ctx: Context) -> list[Finding]:
+    """Whether those who may invite themselves are somebody's people."""
+    if anybodys := sorted(ANYBODYS.intersection(ctx.settings.join)):
+        text = f"KEYSTEAD_JOIN names {' and '.join(anybodys)}, where anybody can have an address: everybody may join."
+        return [wrong(text, "Name a mail domain of your own, or invite people one by one (`keystead account invite`).")]
+    if ctx.settings.join:
+        return [ok(f"People at {' and '.join(ctx.settings.join)} may invite themselves.")]
+    return [ok("Whoever has no account is invited.")]
 
 
 def _misspelt(environ: Mapping[str, str]) -> dict[str, str]:
