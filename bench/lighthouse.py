@@ -212,6 +212,10 @@ class Someone:
     def unbinding(self) -> str:
         return f"{U2F}/keys/{self.key.slug}/unbind"
 
+    @property
+    def mislaying(self) -> str:
+        return f"{U2F}/keys/{self.key.slug}/mislaid"
+
     # places
 
     def at(self, path: str) -> Shown:
@@ -359,6 +363,11 @@ def unnamed(one: Someone) -> httpx2.Response:
     return one.bound().submit(f"/account/security?rename={one.key.slug}", f"/keys/{one.key.slug}/name", name=" ")
 
 
+def mislaid(one: Someone) -> Shown:
+    one.bound().submit(one.mislaying, "/mislaid")
+    return one.at("/account/security")
+
+
 def unbind_touch(one: Someone) -> Shown:
     one.unproven().visitor.get(one.unbinding)
     one.visitor.htmx = True
@@ -424,6 +433,10 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "security, not asked yet": not_asked_yet,
     "security, three keys": lambda one: one.bound("W" * 64, "The old one in the drawer").at("/account/security"),
     "security, a suspended key": suspended,
+    "security, a mislaid key": mislaid,
+    "security, which key?": lambda one: one.bound().at(f"{U2F}/try"),
+    "security, another name": lambda one: one.bound().at(f"/account/security?rename={one.key.slug}"),
+    "mislaid?": lambda one: one.bound().at(one.mislaying),
     "security, no name given": lambda one: one.told(unnamed(one)),
     "bind: code not sent": lambda one: one.inside().at(U2F),
     "bind: code sent": code_sent,

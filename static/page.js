@@ -31,9 +31,12 @@
     place = "";
   });
 
-  // A double click opens one page.
+  // A double click opens one page. (Firefox does not count the second click as one, once the first has opened a page.)
+  var opened = -Infinity;
   document.addEventListener("click", function (event) {
-    if (event.detail > 1 && event.target.closest && event.target.closest("a[target=_blank]")) event.preventDefault();
+    if (!event.target.closest || !event.target.closest("a[target=_blank]")) return;
+    if (event.timeStamp - opened < 1000) event.preventDefault();
+    else opened = event.timeStamp;
   }, true);
 
   // A form without htmx goes once, however often it is clicked. The button is disabled only after its form has gone.

@@ -129,6 +129,39 @@ def _pages(visit: Visit, site: Site, person: Person) -> Iterator[str]:
     site.keystead("helpdesk", page.locator(".call code").inner_text(), person.username, "--pass", "--yes")
     expect(page.get_by_role("heading", name="This browser has a pass")).to_be_visible()
     yield "help desk, a pass"
+    page.goto(f"{site.url}/logon/key")
+    page.get_by_role("button", name="Use my key").click()
+    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    visit.touch()
+    expect(page).to_have_url(f"{site.url}/account")
+    yield from _own_keys(visit, site)
+
+
+def _own_keys(visit: Visit, site: Site) -> Iterator[str]:
+    """What people do with the key that they have, by a touch of just now."""
+    page = visit.page
+    page.goto(f"{site.url}/account/security")
+    page.get_by_role("link", name="Mislaid?").click()
+    expect(page.get_by_role("heading", name="You cannot find Blue?")).to_be_visible()
+    yield "mislaid?"
+    page.get_by_role("button", name="It is mislaid").click()
+    expect(page.get_by_role("link", name="I have found it")).to_be_visible()
+    yield "security, mislaid"
+    page.get_by_role("link", name="Rename").click()
+    expect(page.get_by_label("Name of this key")).to_be_focused()
+    yield "rename"
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("link", name="I have found it").click()
+    expect(page.get_by_role("button", name="Waiting for your key")).to_be_visible()
+    yield "found, touch"
+    visit.touch()
+    expect(page.locator(".key.lit")).to_contain_text("and it works")
+    yield "found"
+    page.get_by_role("link", name="Which key is this?").click()
+    expect(page.get_by_role("button", name="Waiting for your key")).to_be_visible()
+    visit.fail()
+    expect(page.get_by_role("alert")).to_contain_text("Not bound here")
+    yield "which, not bound here"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -145,7 +178,7 @@ def test_axe_finds_nothing_and_nothing_overflows(
         found += [f"{where}: {finding}" for finding in _findings(visit.page)]
         if overflow := _overflow(visit.page):
             found.append(f"{where}: {overflow} px wider than the screen")
-    assert len(seen) == 37
+    assert len(seen) == 43
     assert found == []
 
 

@@ -17,6 +17,8 @@ def log_on(page: Page, site: Site, person: Person) -> None:
     type_password(page, person.username, person.password)
     expect(page).not_to_have_url(re.compile(r"/logon(\?|$)"))
     page.wait_for_load_state()  # Firefox lets a page that is still coming interrupt the next goto
+    if "/logon/key" in page.url:
+        page.wait_for_load_state("networkidle")  # the key is asked for at once: who leaves meanwhile interrupts that
 
 
 def type_password(page: Page, username: str, password: str) -> None:

@@ -108,6 +108,16 @@ def test_whoever_helps_reads_that_an_account_is_frozen_what_is_suspended_and_wha
     assert "Logged on" not in shown, "freezing ended the session"
 
 
+def test_whoever_helps_reads_that_a_key_is_mislaid_and_until_when(deployment: Deployment, anna: Account) -> None:
+    def mislaid(account: Account, act: Act) -> Decision:
+        keys = (replace(account.keys[0], suspended_at=NOW, mislaid_until=NOW + timedelta(days=7)), *account.keys[1:])
+        return Decision(replace(account, keys=keys))
+
+    deployment.change(mislaid)
+    until = (NOW + timedelta(days=7)).strftime("%Y-%m-%d %H:%M")
+    assert f", mislaid until {until} UTC\n" in deployment.ok("account", "show", "anna")
+
+
 def test_whoever_helps_reads_when_an_account_will_open_without_its_key(deployment: Deployment, anna: Account) -> None:
     deployment.environ["KEYSTEAD_WAIT"] = "72h"
     waiting = deployment.change(opening.ask)

@@ -24,6 +24,7 @@ ON_BOTH = (
     "proving",
     "recovery",
     "removed",
+    "trying",
 )
 """The flow itself, which runs on the file backend and on MongoDB alike."""
 

@@ -359,7 +359,7 @@ def test_a_phone_at_the_key_step_is_offered_a_recovery_code(keystead: Site, stub
     visitor.log_off()
     visitor.client.headers["user-agent"] = PHONE
     visitor.log_on("zoe", keystead.password)
-    assert '<a class="button first wide" href="/logon/recovery">' in visitor.get("/logon/key").text
+    assert '<a class="button first wide" href="/logon/recovery">See what else helps' in visitor.get("/logon/key").text
 
 
 # the preview

@@ -24,6 +24,7 @@ def test_a_mislaid_key_is_found_at_the_logon(keystead: Site, stub_key: StubKey) 
     visitor = bound(keystead, stub_key)
     mislay(visitor, stub_key)
     assert "Mislaid" in visitor.page.text
+    assert "Touch your key as soon as you find it" in visitor.get("/account").text
     visitor.log_off()
     visitor.log_on("zoe", keystead.password)
     visitor.log_on_with(stub_key)
