@@ -19,6 +19,7 @@ from tests.browser import live_site, walk
 from tests.browser.conftest import Visit
 from tests.browser.keys import BrowserName, KeyProtocol
 from tests.browser.live_site import Person, Site
+from tests.browser.test_accessible import _findings, _overflow
 from tests.deploy.proxies import PROGRAMS, ROOT, Place, ProxyName, proxy, replaced
 from tests.deploy.tunnel import tunnel
 from webapp.testing.mailbox import free_port
@@ -119,6 +120,13 @@ def _fingerprint(certificate: Path) -> str:
     return base64.b64encode(hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()).decode()
 
 
+def unfit(page: Page) -> list[str]:
+    """What axe finds on this page at 320 px, and how much wider it is than that."""
+    page.set_viewport_size({"width": 320, "height": 700})
+    wider = _overflow(page)
+    return [*_findings(page), *([f"{wider} px wider"] if wider else [])]
+
+
 LOG_ON = "([username, password]) => fetch('/logon', {method: 'POST', body: new URLSearchParams({username, password})})"
 
 
@@ -145,12 +153,14 @@ def test_a_key_is_bound_at_the_old_address_opens_the_new_one_and_is_bound_there(
         log_on(page, site, person)
         expect(page.get_by_role("alert")).to_contain_text("This browser may not ask for that key")
         expect(page.locator("a[href='/logon/recovery']")).to_be_visible()
+        assert unfit(page) == []
 
         move.file.write_text(site.keystead("moved-file").stdout)
         page.goto(f"https://{OLD}/logon")  # a bookmark
         expect(page).to_have_url(re.compile(f"^https://{NEW}/"))
         log_on(page, site, person)
         expect(page.get_by_role("heading", name="Bind Blue here too")).to_be_visible()
+        assert unfit(page) == []
         page.get_by_role("button", name="Bind it here too").click()
         expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
 
@@ -158,6 +168,10 @@ def test_a_key_is_bound_at_the_old_address_opens_the_new_one_and_is_bound_there(
         expect(page).to_have_url(f"{site.url}/account")
         log_on(page, site, person, FROM_OLD)
         expect(page).to_have_url(f"{site.url}/account")
+
+        page.goto(f"{site.url}/account/security")
+        expect(page.get_by_text(f"It belongs to {OLD}")).to_be_visible()
+        assert unfit(page) == []
 
         move.file.unlink()
         log_on(page, site, person)
