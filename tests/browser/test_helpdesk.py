@@ -117,16 +117,21 @@ def test_the_owner_whose_pass_a_thief_talked_out_of_the_help_desk_stops_it_by_on
     visit: Visit, new_visit: NewVisit, site: Site
 ) -> None:
     page, person = visit.page, walk.fresh(visit, site)
-    visit.keys.add("u2f")
+    key = visit.keys.add("u2f")
     walk.bind(page, site, person)
+    bound = visit.keys.stored(key)[0]
+    visit.keys.remove(key)  # Firefox shows a key to every tab, and the thief has none
     walk.log_off(page, site)
     thief = new_visit().page
     number = get_a_number(thief, site, person)
     site.keystead("helpdesk", number, "--pass", "--yes")
     expect(thief.get_by_role("heading", name="This browser has a pass")).to_be_visible()
     page.bring_to_front()
+    key = visit.keys.add("u2f")
+    visit.keys.load(key, bound)
     walk.log_on(page, site, person)
     walk.touch_to_log_on(page, site)
+    visit.keys.remove(key)
     page.goto(f"{site.url}/account/activity")
     expect(page.locator(".happened")).to_contain_text("Opening the account without a key was stopped")
     walk.log_on(thief, site, person)
