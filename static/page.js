@@ -35,7 +35,7 @@
   var opened = -Infinity;
   document.addEventListener("click", function (event) {
     if (!event.target.closest || !event.target.closest("a[target=_blank]")) return;
-    if (event.timeStamp - opened < 1000) event.preventDefault();
+    if (event.timeStamp - opened < 2000) event.preventDefault();
     else opened = event.timeStamp;
   }, true);
 
