@@ -34,7 +34,7 @@ import httpx2
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.site import Site, serving
+from bench.site import Person, Site, serving
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import U2F, Visitor
 
@@ -257,6 +257,22 @@ def reset(one: Someone) -> Shown:
     return one.linked("/logon/reset")
 
 
+def invited(one: Someone) -> Shown:
+    stranger = Person("", f"new-{one.person.email}", "")
+    one.site.keystead("account", "invite", stranger.email)
+    return one.at(one.site.link(stranger, "/join/account").removeprefix(one.site.url))
+
+
+def weak(one: Someone) -> httpx2.Response:
+    return one.submit(invited(one).url, "/join/account", username="new", password="password1234")
+
+
+def required(one: Someone) -> Someone:
+    """A key is required of them, in two weeks."""
+    one.site.keystead("account", "groups", one.person.username, "staff")
+    return one.inside()
+
+
 def frozen(one: Someone) -> httpx2.Response:
     link = one.bound().linked("/not-me").url
     return one.submit(link, "/not-me")
@@ -412,6 +428,12 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "forgotten, mail sent": lambda one: one.told(forgotten(one)),
     "reset": reset,
     "reset, link is over": lambda one: one.at("/logon/reset?token=old"),
+    "join": lambda one: one.at("/join"),
+    "join, mail sent": lambda one: one.told(one.submit("/join", "/join", email=f"asks-{one.person.email}")),
+    "join, invited": invited,
+    "join, a weak password": lambda one: one.told(weak(one)),
+    "join, invitation is over": lambda one: one.at("/join/account?token=old"),
+    "account, a key is required": lambda one: required(one).at("/account"),
     "not me": lambda one: one.bound().linked("/not-me"),
     "not me, frozen": lambda one: one.told(frozen(one)),
     "account, no key": lambda one: one.inside().at("/account"),
@@ -559,7 +581,13 @@ def table(pages: dict[str, Callable[[Someone], Shown]]) -> Iterator[Scores | Non
     print(f"{'':<44}{''.join(f'{name:>15}' for name in CATEGORIES)}")
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), KEYSTEAD_PREVIEW="listed", KEYSTEAD_WAIT="72h") as site,
+        serving(
+            Path(folder),
+            KEYSTEAD_PREVIEW="listed",
+            KEYSTEAD_WAIT="72h",
+            KEYSTEAD_JOIN="example.com",
+            KEYSTEAD_KEY_REQUIRED="staff",
+        ) as site,
         opened(site) as door,
     ):
         for name, reach in pages.items():

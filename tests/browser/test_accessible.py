@@ -1,6 +1,6 @@
 """axe-core finds nothing on any page, in light and dark, and every page fits a screen of 320 px."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -179,6 +179,53 @@ def test_axe_finds_nothing_and_nothing_overflows(
         if overflow := _overflow(visit.page):
             found.append(f"{where}: {overflow} px wider than the screen")
     assert len(seen) == 43
+    assert found == []
+
+
+def _joining(visit: Visit, site: Site) -> Iterator[str]:
+    """What somebody sees who has no account, or of whom a key is required."""
+    page, stranger = visit.page, Person("bert", "bert@example.com", walk.NEW_PASSWORD)
+    page.goto(f"{site.url}/join")
+    yield "join"
+    page.get_by_label("E-mail address").fill("bert@elsewhere.example")
+    page.get_by_role("button", name="Send the mail").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "join, another domain"
+    page.goto(f"{site.url}/join")
+    page.get_by_label("E-mail address").fill(stranger.email)
+    page.get_by_role("button", name="Send the mail").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    yield "join, mail sent"
+    page.goto(site.link(stranger, "/join/account"))
+    yield "invited"
+    page.get_by_label("Username").fill(stranger.username)
+    page.get_by_label("Password", exact=True).fill("password1234")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "a weak password"
+    page.get_by_label("Password", exact=True).fill(stranger.password)
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("heading", name="Bind your key")).to_be_visible()
+    yield "a key must be bound"
+    page.get_by_role("button", name="Log off").click()
+    expect(page.get_by_role("status")).to_have_text("You are logged off.")
+    walk.fresh(visit, site)
+    page.goto(f"{site.url}/account")
+    expect(page.get_by_role("note")).to_be_visible()
+    yield "a key is required soon"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_pages_of_who_joins(
+    new_visit: NewVisit, serve: Callable[..., Site], scheme: Literal["light", "dark"]
+) -> None:
+    site = serve(KEYSTEAD_JOIN="example.com", KEYSTEAD_KEY_REQUIRED="everyone")
+    visit = new_visit(color_scheme=scheme, reduced_motion="reduce", viewport={"width": 320, "height": 700})
+    found: list[str] = []
+    for where in _joining(visit, site):
+        found += [f"{where}: {finding}" for finding in _findings(visit.page)]
+        if overflow := _overflow(visit.page):
+            found.append(f"{where}: {overflow} px wider than the screen")
     assert found == []
 
 
