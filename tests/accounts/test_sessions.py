@@ -123,6 +123,14 @@ def test_a_proof_lasts_ten_minutes_and_is_fresh_for_one() -> None:
         require(was, token, "proven", 10 * MINUTE)
 
 
+def test_a_recovery_code_is_fresh_for_as_long_as_it_proves_anything() -> None:
+    """Whoever has used one has no key to touch: the lost one could not be unbound after a minute."""
+    was, _, token = logged_on(KEYED, "recovery")
+    require(was, token, "fresh", 10 * MINUTE - SECOND)
+    with pytest.raises(NotProven):
+        require(was, token, "fresh", 10 * MINUTE)
+
+
 def test_a_code_typed_without_a_key_is_fresh_for_as_long_as_it_proves_anything() -> None:
     was, _, token = logged_on(account(), "code")
     require(was, token, "fresh", 10 * MINUTE - SECOND)

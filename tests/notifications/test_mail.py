@@ -294,6 +294,7 @@ async def timed(port: int, to: str = "anna@example.com") -> tuple[float, str]:
     return time.monotonic() - begun, ""
 
 
+@pytest.mark.clock
 async def test_a_server_that_hangs_at_any_stage_fails_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """One deadline for all stages together: ten seconds were twenty in version 0.1, which waited for QUIT as well."""
     monkeypatch.setattr(mail, "SECONDS", 1.0)

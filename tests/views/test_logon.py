@@ -345,6 +345,21 @@ def test_of_fifty_uses_of_one_recovery_code_one_wins(keystead: Site, stub_key: S
     assert sum(session.stage == "authenticated" for session in keystead.read().sessions) == 1
 
 
+def test_minutes_after_a_recovery_code_the_lost_key_can_be_unbound_and_not_ten_minutes_after(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock
+) -> None:
+    visitor = bound(keystead, stub_key)
+    codes = recovery_codes(visitor)
+    path = f"{U2F}/keys/{stub_key.slug}/unbind"
+    for code, minutes, is_unbound in ((codes[0], 10, False), (codes[1], 9, True)):
+        visitor.log_off()
+        visitor.submit_password("zoe", keystead.password)
+        visitor.post("/logon/recovery", {"code": code})
+        keystead_clock.move(timedelta(minutes=minutes))
+        visitor.post(path)
+        assert (not keystead.read().keys) is is_unbound
+
+
 def test_recovery_codes_are_guessed_ten_times_at_most(keystead: Site, stub_key: StubKey) -> None:
     visitor = bound(keystead, stub_key)
     code = recovery_codes(visitor)[0]

@@ -21,12 +21,8 @@ BY = f"nobody, {DAYS} days after it was said to be mislaid"
 
 
 def may(account: Account, session: Session, now: datetime) -> bool:
-    """Whether this session may say that a key is mislaid.
-
-    A recovery code is taken for ten minutes: whoever has used one has no key to touch, and a touch takes everything back.
-    """
-    within = sessions.PROOF_LIFETIME if session.proof == "recovery" else sessions.FRESH
-    return sessions.is_proven(account, session, now, within)
+    """Whether this session may say that a key is mislaid."""
+    return sessions.is_proven(account, session, now, sessions.FRESH)
 
 
 # operations

@@ -100,11 +100,12 @@ def is_proven(account: Account, session: Session, now: datetime, within: timedel
     """Whether the session has shown lately that it is the person.
 
     Keys bound: only touching one of them (or a recovery code) shows it; a code by e-mail never does (CVE-2026-3429), and where no
-    key is bound, typing a code again shows nothing more within the ten minutes.
+    key is bound, typing a code again shows nothing more within the ten minutes. A recovery code lasts for these: whoever has used
+    one has no key to touch.
     """
     if session.proven_at is None or session.proof is None:
         return False
-    if not keys_in_force(account):
+    if session.proof == "recovery" or not keys_in_force(account):
         return now - session.proven_at < PROOF_LIFETIME
     return session.proof != "code" and now - session.proven_at < within
 
