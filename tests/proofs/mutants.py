@@ -101,7 +101,8 @@ class Copy:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._environ = {**os.environ, "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        plain = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}  # a copy is not counted
+        self._environ = {**plain, "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         self._running: subprocess.Popen[str] | None = None
 
     def tested(self, mutant: Mutant, nodes: Sequence[str]) -> Verdict:
