@@ -148,7 +148,7 @@ async def test_an_import_that_was_interrupted_is_done_by_doing_it_again(ctx: Con
         left -= 1
         if left < 0:
             raise Unavailable
-        await add(self, *args)  # type: ignore[arg-type]
+        await add(self, *args)  # type: ignore[arg-type]  # what it was given
 
     with monkeypatch.context() as patch:
         patch.setattr(FileBackend, "add", fails_later)

@@ -11,7 +11,7 @@ from webapp.accounts.undoing import Made
 
 
 def event(kind: str, at: object = NOW) -> Event:
-    return Event(account_id="alices-id", seq=1, kind=kind, at=at, address="", browser="", detail="", mac=b"")  # type: ignore[arg-type]
+    return Event(account_id="alices-id", seq=1, kind=kind, at=at, address="", browser="", detail="", mac=b"")  # type: ignore[arg-type]  # a kind
 
 
 def with_codes() -> Account:
