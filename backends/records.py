@@ -11,6 +11,7 @@ from msgspec import Struct
 
 Stage = Literal["password_only", "authenticated"]
 Proof = Literal["key", "code", "recovery"]
+Wish = Literal["bound", "required"]
 
 
 class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,6 +124,22 @@ class Opening(Struct, frozen=True, kw_only=True, omit_defaults=True):
     token_hash: bytes = b""
 
 
+class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An application behind the site, known by its origins: lower case, as a browser writes them, without a default port.
+
+    `key` says of whom it wants one: of whoever has one bound, or of everybody; `fresh` how many minutes old a proof may be; it is
+    open to accounts that are in one of `groups`, or to everybody where there are none.
+    """
+
+    name: str
+    origins: tuple[str, ...]
+    added_at: datetime
+    title: str = ""
+    key: Wish = "bound"
+    fresh: int | None = None
+    groups: tuple[str, ...] = ()
+
+
 class ChainLink(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event's place in the chain of an account's events: its `seq` (0: before the first) and its `mac`."""
 
@@ -140,7 +157,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     when device cookies count; `codes_refused` is how many wrong recovery codes were typed since the last logon; `notified_at` is
     when a notification of a kind was last owed, for kinds that are bounded. A
     `barred` account is frozen until whoever runs the site opens it. Of a removed one only letters are left, and its events if
-    they are to be kept.
+    they are to be kept. Only the site's own record, which is nobody's, has `apps`.
     """
 
     id: str
@@ -168,6 +185,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     barred: bool = False
     removed_at: datetime | None = None
     events_kept: bool = False
+    apps: tuple[App, ...] = ()
     head: ChainLink = ChainLink()
     checkpoint: ChainLink = ChainLink()
     seal: bytes = b""

@@ -16,6 +16,7 @@ from backends import open_backend
 from backends.protocol import Backend, Unavailable
 from webapp import clock, metrics, routes, templating
 from webapp.accounts import joining, rotation
+from webapp.accounts.apps import Apps
 from webapp.accounts.census import Census
 from webapp.accounts.population import Population
 from webapp.metrics import Metrics
@@ -68,10 +69,10 @@ def from_environ() -> Starlette:
 async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[str, Any]]:
     backend = counted.timed(await open_backend(settings.backend))
     sender, population = Sender(settings, backend, open_mailer(settings), counted), Population()
-    census = Census(settings.sealing_keys)
+    census, apps = Census(settings.sealing_keys), Apps()
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tend, backend, settings.secret_keys[0], population)
+            tasks.start_soon(_tend, backend, settings.secret_keys[0], population, apps)
             tasks.start_soon(sender.run)
             tasks.start_soon(census.run, backend)
             yield {
@@ -82,6 +83,7 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
                 "census": census,
                 "readiness": readiness.of(backend),
                 "population": population,
+                "apps": apps,
             }
             await sender.close()
             tasks.cancel_scope.cancel()
@@ -91,12 +93,15 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
         await backend.close()
 
 
-async def _tend(backend: Backend, key: str, population: Population) -> None:
-    """What is done now and then: mark which secret signs, ask how many accounts there are, and purge what is expired."""
+async def _tend(backend: Backend, key: str, population: Population, apps: Apps) -> None:
+    """What is done now and then: mark which secret signs, ask how many accounts and what apps there are, and purge what is
+    expired.
+    """
     while True:
         try:
             await rotation.mark(backend, key)
             await population.ask(backend)
+            await apps.read(backend)
             await anyio.sleep(PURGE_EVERY)
             await backend.purge(clock.now())
             await joining.purge(backend, clock.now())

@@ -20,6 +20,8 @@ from webapp.accounts.sessions import AlreadySignedIn, BindingOwed, KeyOwed, NotP
 from webapp.views import (
     account,
     activity,
+    app_host,
+    apps,
     binding,
     email,
     forgotten,
@@ -44,6 +46,7 @@ log = logging.getLogger("keystead")
 
 U2F = "/account/security/u2f"
 ROUTES: list[tuple[str, str, View]] = [
+    ("GET", paths.CHECK, app_host.check),
     ("GET", "/logon", logon.show),
     ("POST", "/logon", logon.submit),
     ("GET", "/logon/key", logon.key),
@@ -109,13 +112,21 @@ ROUTES: list[tuple[str, str, View]] = [
     ("GET", "/account/email", email.show),
     ("POST", "/account/email", email.send_code),
     ("POST", "/account/email/verify", email.verify),
+    ("GET", "/account/apps", apps.show),
+    ("GET", "/apps/enter", apps.enter),
+    ("POST", "/apps/touch/begin", apps.begin_touch),
+    ("POST", "/apps/touch/finish", apps.finish_touch),
+    ("GET", "/.keystead/begin", app_host.begin),
+    ("GET", "/.keystead/end", app_host.end),
+    ("GET", "/.keystead/leave", app_host.leave),
+    ("GET", "/.keystead/whoami", app_host.whoami),
     ("POST", "/logoff", logon.log_off),
     ("GET", "/not-me", not_me.show),
     ("POST", "/not-me", not_me.freeze),
     ("GET", "/healthz", health.healthz),
     ("GET", "/readyz", health.readyz),
 ]
-"""In the order in which people come by, which is that in which they are tried: a key logon is found at once."""
+"""In the order in which they are tried: first what proxies ask for every request of every app, then as people come by."""
 
 SMALLER = [Middleware(GZipMiddleware, minimum_size=500, compresslevel=5)]
 """For pages and files. A form is answered by a panel or a redirect, which travel in one packet or two as they are."""

@@ -219,6 +219,17 @@ def _public_url(text: str) -> str:
     return f"{parts.scheme}://{host}{port}{path}"
 
 
+def app_origin(text: str) -> str:
+    """The origin of an app in one spelling, as a browser writes it. ValueError says what is wrong with it."""
+    try:
+        found = _public_url(text)
+    except ValueError as wrong:
+        raise ValueError(f"the address of an app {wrong}") from None
+    if urlsplit(found).path:
+        raise ValueError("the address of an app ends with its host, or port: an app has a host of its own, and no path.")
+    return found
+
+
 def _host(text: str) -> str:
     if not text:
         raise ValueError("names no host.")
@@ -387,7 +398,7 @@ def _key_required(text: str) -> KeyRequired:
 
 
 def _grace(text: str) -> timedelta:
-    return timedelta() if text == "none" else _duration(text)
+    return timedelta() if text == "none" else duration(text)
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -429,7 +440,8 @@ def _network(text: str) -> Network:
     raise ValueError(f"{text} is neither one address nor a whole network: did you mean {meant}?")
 
 
-def _duration(text: str) -> timedelta:
+def duration(text: str) -> timedelta:
+    """`30m`, `12h` or `7d`. ValueError says how it is written."""
     found = re.fullmatch(r"([1-9][0-9]{0,4}) ?([mhd])", text)
     if not found:
         raise ValueError("must be a number of minutes, hours or days, such as 30m, 12h or 7d.")
@@ -446,14 +458,14 @@ def _maybe_text(parse: Callable[[str], str]) -> Callable[[str], str]:
 
 def _wait(text: str) -> timedelta:
     """At least a day, so that the owner reads the mail; `72h` is what it is written as."""
-    wait = _duration(text)
+    wait = duration(text)
     if wait < timedelta(days=1):
         raise ValueError("must be at least 24h: its owner has to read the mail about it, and touch a key.")
     return wait
 
 
 def _helpdesk_wait(text: str) -> timedelta:
-    wait = _duration(text)
+    wait = duration(text)
     if wait < timedelta(hours=1):
         raise ValueError("must be at least 1h: whoever owns the account has to read the mail about it, and touch a key.")
     return wait
@@ -582,11 +594,11 @@ TABLE = (
         "and nothing is counted.",
     ),
     Setting(
-        "KEYSTEAD_SESSION_LIFETIME", _duration, "7d", "30d",
+        "KEYSTEAD_SESSION_LIFETIME", duration, "7d", "30d",
         "How long somebody stays logged on at the most: minutes, hours or days, such as `30m`, `12h` or `7d`.",
     ),
     Setting(
-        "KEYSTEAD_SESSION_IDLE", _duration, "12h", "30m",
+        "KEYSTEAD_SESSION_IDLE", duration, "12h", "30m",
         "How long somebody stays logged on without doing anything.",
     ),
     Setting(
@@ -600,7 +612,7 @@ TABLE = (
         "once. It is mailed at once, and one touch of a key stops it. At least `1h`.",
     ),
     Setting(
-        "KEYSTEAD_EVENTS_KEPT", _maybe(_duration), "", "365d",
+        "KEYSTEAD_EVENTS_KEPT", _maybe(duration), "", "365d",
         "How long events are kept, where `keystead events expire` is run: days, such as `365d`. All of them by default.",
     ),
     Setting(

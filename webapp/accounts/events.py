@@ -63,6 +63,8 @@ Kind = Literal[
     "invited",
     "joined",
     "key required",
+    "app added",
+    "app removed",
     "events expired",
     "sealed",
 ]
@@ -110,7 +112,7 @@ def _appended(now: Account, happened: Sequence[Happened], act: Act) -> tuple[Acc
     return replace(now, head=head), sealed
 
 
-LATER = ("groups", "key_due_at", "barred", "invitation")
+LATER = ("groups", "key_due_at", "barred", "invitation", "apps")
 """Fields of the security state that came later. One that is empty is left out, so that seals from before it are still right."""
 
 

@@ -15,6 +15,8 @@ from webapp.accounts.links import Link
 from webapp.settings import ADDRESS, Settings
 
 MAX_USERNAME = 64
+SITE = "site"
+"""The id of the record that is the site's own: nobody's, under a name that nobody can type. On it stand the apps."""
 
 
 def is_username(text: str) -> bool:
@@ -44,8 +46,8 @@ def new(
 
 
 def is_somebody(account: Account) -> bool:
-    """Whether it is anybody's account: not an invitation, nor what is kept of one that was removed."""
-    return account.invitation is None and account.removed_at is None
+    """Whether it is anybody's account: not an invitation, nor what is kept of one that was removed, nor the site's own record."""
+    return account.invitation is None and account.removed_at is None and account.id != SITE
 
 
 def names(account: Account, settings: Settings) -> tuple[str, ...]:

@@ -68,9 +68,19 @@ def hash_token(token: str) -> bytes:
 def find(account: Account, token_hash: bytes, now: datetime) -> Session | None:
     """The live session with this token; None also for an account that is frozen to it."""
     found = next((each for each in account.sessions if hmac.compare_digest(each.token_hash, token_hash)), None)
-    if found is None or found.expires_at <= now or is_shut(account):
-        return None
-    return None if account.frozen_at and found.stage == "authenticated" else found
+    return found if found and _is_live(account, found, now) else None
+
+
+def find_entered(account: Account, session_id: str, now: datetime) -> Session | None:
+    """The live session with this id, if it has given everything that is owed at logon."""
+    found = next((each for each in account.sessions if each.id == session_id), None)
+    return found if found and found.stage == "authenticated" and _is_live(account, found, now) else None
+
+
+def _is_live(account: Account, session: Session, now: datetime) -> bool:
+    if session.expires_at <= now or is_shut(account):
+        return False
+    return not (account.frozen_at and session.stage == "authenticated")
 
 
 def require(account: Account, claim: Claim, now: datetime, settings: Settings) -> Session:
@@ -212,6 +222,12 @@ def end(account: Account, act: Act, session_id: str) -> Decision:
 def end_others(account: Account, act: Act, session_id: str) -> Decision:
     """Every session but this one is ended."""
     return Decision(keep_only(account, session_id), [Happened("sessions ended")])
+
+
+def leave(account: Account, act: Act, session_id: str) -> Decision:
+    """The session with this id is ended by an app, if there is one."""
+    found = find_entered(account, session_id, act.now)
+    return Decision(_without(account, found.id), [Happened("logged off")]) if found else Decision(account)
 
 
 def log_off(account: Account, act: Act, token_hash: bytes) -> Decision:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webapp import __version__
-from webapp.cli import accounts, backend, events, helpdesk, importing, invitations, keys, moving, removal
+from webapp.cli import accounts, apps, backend, events, helpdesk, importing, invitations, keys, moving, removal
 from webapp.cli.running import Refused, run
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ for command in (
     invitations.withdraw,
 ):  # fmt: skip
     accounts.account.add_command(command)
-for command in (accounts.account, keys.key, helpdesk.helpdesk, moving.moved_file, backend.backend, events.events):
+for command in (accounts.account, keys.key, apps.app, helpdesk.helpdesk, moving.moved_file, backend.backend, events.events):
     main.add_command(command)
 
 

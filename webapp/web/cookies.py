@@ -51,6 +51,18 @@ def zone(request: Request) -> int | None:
     return int(text) if re.fullmatch(r"-?[0-9]{1,3}", text, re.ASCII) and abs(int(text)) <= MAX_ZONE else None
 
 
+def app_name(origin: str) -> str:
+    """What the cookie of an app is called, which is set on the app's own host. A nonce has its id behind it."""
+    return "__Host-keystead-app" if origin.startswith("https:") else "keystead-app"
+
+
+def on_app(origin: str, which: str, value: str, keep: timedelta | None = None) -> str:
+    """A cookie for the host of an app; without a value it is taken away."""
+    lasting = f"; Max-Age={int(keep.total_seconds())}" if keep else ""
+    secure = "; Secure" if origin.startswith("https:") else ""
+    return f"{app_name(origin)}{which}={value}{lasting if value else '; Max-Age=0'}; Path=/; HttpOnly{secure}; SameSite=Lax"
+
+
 def remember(request: Request, device: Device) -> None:
     """The answer makes this browser one that has logged on before."""
     request.state.known_browser = devices.dump(device)

@@ -4,6 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp import templating
 from webapp.settings import Settings
+from webapp.web import paths
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -38,6 +39,7 @@ class Headers:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.prefix, self.made = app, settings.prefix, settings.made
         self.always = [(name.encode(), value.encode()) for name, value in secure(settings).items()]
+        self.for_apps = [(name, value) for name, value in self.always if name != b"strict-transport-security"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,10 +49,11 @@ class Headers:
             scope["path"] = prefix + scope["path"]  # as ASGI wants it, also where the proxy takes the prefix away
         file = scope["path"].removeprefix(f"{prefix}/static/") if scope["path"].startswith(f"{prefix}/static/") else ""
         version = scope["query_string"].decode("latin-1")
+        always = self.for_apps if paths.is_for_apps(scope["path"]) else self.always
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] += [*self.always, (b"cache-control", self._keep(file, version, message["status"]))]
+                message["headers"] += [*always, (b"cache-control", self._keep(file, version, message["status"]))]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp import logs
 from webapp.settings import Settings
-from webapp.web import browsers
+from webapp.web import browsers, paths
 
 log = logging.getLogger("keystead.requests")
 
@@ -44,7 +44,8 @@ class Requests:
             method, route = logs.plain(scope["method"][:16]), getattr(scope.get("route"), "path", "none")
             seconds = (ended or time.perf_counter()) - begun
             self.count(method, route, status, seconds)
-            logs.write(log, logging.INFO, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+            level = logging.DEBUG if route == paths.CHECK and status < 500 else logging.INFO  # the proxy logs each of them
+            logs.write(log, level, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 class SameOrigin:
@@ -70,7 +71,7 @@ class Supported:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         browser = browsers.parse(Headers(scope=scope).get("user-agent", "")) if scope["type"] == "http" else None
-        if browser and browser.too_old and "/static/" not in scope["path"]:
+        if browser and browser.too_old and "/static/" not in scope["path"] and not paths.is_for_apps(scope["path"]):
             return await self.advice(scope, receive, send, f"{browser.name} {browser.version}")
         await self.app(scope, receive, send)
 

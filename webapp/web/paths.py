@@ -5,6 +5,15 @@ from urllib.parse import unquote, urlsplit
 from webapp.web.state import Request
 
 MAX_PATH = 2048
+CHECK = "/check"
+"""What proxies ask whether somebody may open an app."""
+APP_HOST = "/.keystead/"
+"""What an app's host hands to us."""
+
+
+def is_for_apps(path: str) -> bool:
+    """Whether the answer is for an app's host, where it would be wrong to say anything about the host itself."""
+    return path.endswith(CHECK) or APP_HOST in path
 
 
 def local(request: Request, text: str, otherwise: str = "") -> str:
@@ -14,6 +23,11 @@ def local(request: Request, text: str, otherwise: str = "") -> str:
     """
     prefix = request.state.settings.prefix
     return text if len(text) <= MAX_PATH and _is_harmless(text) and _is_under(text, prefix) else otherwise
+
+
+def plain(text: str, otherwise: str = "") -> str:
+    """The same for a path of any site."""
+    return text if len(text) <= MAX_PATH and _is_harmless(text) and _is_under(text, "") else otherwise
 
 
 def referred(request: Request) -> str:

@@ -146,6 +146,7 @@ def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     here = getattr(request.scope.get("route"), "name", "")
     settings = request.state.settings
     common = {"name": settings.name, "help": settings.help, "site": settings, "here": here, "account": None, "notice": None}
+    common["has_apps"] = bool(request.state.apps.last)
     account = context.get("account")
     common["binding_due_at"] = sessions.binding_due_at(account, settings) if account else None
     return _environment().get_template(template).render(common | context, request=request)

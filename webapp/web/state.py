@@ -8,6 +8,7 @@ from starlette.datastructures import State as _State
 
 from backends.protocol import Backend
 from backends.records import Account, Notification
+from webapp.accounts.apps import Apps
 from webapp.accounts.census import Census
 from webapp.accounts.codes import Purpose
 from webapp.accounts.context import Context
@@ -42,6 +43,7 @@ class State(_State):
     readiness: Readiness
     census: Census
     population: Population
+    apps: Apps
     form: dict[str, str]
     """Set by the guard of a view that takes a form, before anybody is judged."""
     fresh_token: str

@@ -151,6 +151,8 @@ EVENTS = {
     "invited": "An invitation was mailed",
     "joined": "The invitation was used, and the account began",
     "key required": "A security key is required of the account",
+    "app added": "An application was added",
+    "app removed": "An application was removed",
     "events expired": "Older events were deleted",
     "sealed": "The records were sealed",
 }

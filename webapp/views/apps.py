@@ -1,0 +1,181 @@
+"""Your applications, and the way into one: what it still wants of this session, and then a ticket. Never opens one by itself."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from webapp import clock
+from webapp.accounts import apps, ceremonies, domains, proving, sessions, tickets
+from webapp.accounts.apps import Place
+from webapp.accounts.ceremonies import Ceremony, Failed
+from webapp.web import cookies, guards, paths, responses, touches
+from webapp.web.guards import Authenticated
+from webapp.web.state import Request
+
+NOTICES = {
+    "lost": "The application could not be opened: that way in was used before, or took too long, or your browser keeps no "
+    "cookies for it. Open it again from here.",
+}
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+MAX_ADDRESS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An app as a page shows it: `fresh` in minutes, 0 where a proof may be of any age; `needs_key`: none is bound."""
+
+    name: str
+    address: str
+    host: str
+    key_required: bool
+    fresh: int
+    needs_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where somebody is on the way to: a place, and the hash of the nonce that its host gave the browser."""
+
+    place: Place
+    nonce: str
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As it stands in a query, or a form."""
+        return {"to": self.place.origin + self.place.path, "nonce": self.nonce}
+
+
+@guards.authenticated
+async def show(request: Request, who: Authenticated) -> Response:
+    """Your applications: those that this account may open."""
+    known = await request.state.apps.read(request.state.backend)
+    bound = bool(sessions.keys_in_force(who.account))
+    shown = [
+        Shown(apps.called(app), app.origins[0], apps.host_of(app.origins[0]), app.key == "required", app.fresh or 0, not bound)
+        for app in known
+        if apps.is_open_to(app, who.account)
+    ]
+    notice = NOTICES.get(request.query_params.get("notice", ""))
+    return responses.page(request, "apps.html", account=who.account, apps=shown, notice=notice)
+
+
+@guards.authenticated
+async def enter(request: Request, who: Authenticated) -> Response:
+    """On to the app with a ticket, once it has what it wants."""
+    entry = await _entry(request, request.query_params.get("to", ""), request.query_params.get("nonce", ""))
+    return _no_app(request) if entry is None else _step(request, who, entry)
+
+
+@guards.authenticated
+async def begin_touch(request: Request, who: Authenticated) -> Response:
+    """The ceremony form."""
+    form = request.state.form
+    entry = await _entry(request, form.get("to", ""), form.get("nonce", ""))
+    if entry is None:
+        return _no_app(request)
+    if _owed(who, entry) != "touch":
+        return responses.go(request, "apps.enter", entry.fields)
+    domain, live = form.get("domain", ""), sessions.keys_in_force(who.account)
+    try:
+        ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live, domain)
+    except Failed as failed:
+        return _touch(request, who, entry, failure=failed.kind, status=422)
+    who.context.metrics.ceremony("prove", "begun")
+    return _touch(request, who, entry, ceremony=ceremony)
+
+
+@guards.authenticated
+async def finish_touch(request: Request, who: Authenticated) -> Response:
+    """On to the app, or why not."""
+    form, token = request.state.form, who.new_token()
+    entry = await _entry(request, form.get("to", ""), form.get("nonce", ""))
+    if entry is None:
+        return _no_app(request)
+    try:
+        await who.change(proving.by_key, who.session.id, touches.answer(request), token)
+    except Failed as failed:
+        who.context.metrics.ceremony("prove", failed.kind)
+        return _touch(request, who, entry, failure=failed.kind, status=422)
+    who.context.metrics.ceremony("prove", "accepted")
+    cookies.hand_out(request, token)
+    return responses.go(request, "apps.enter", entry.fields)
+
+
+def _step(request: Request, who: Authenticated, entry: Entry) -> Response:
+    """What the app still wants, or the way in."""
+    app = apps.called(entry.place.app)
+    match _owed(who, entry):
+        case "group":
+            text = f"Your account may not open it. If it should, ask {request.state.settings.helper}."
+            return responses.refusal(request, 403, f"{app} is not open to you", text, link=_all(request))
+        case "binding":
+            text = "It opens only with a security key, and none is bound to your account. Bind one, then open it again."
+            link = (responses.url(request, "binding.show"), "Bind a key")
+            return responses.refusal(request, 403, f"{app} needs your security key", text, link=link)
+        case "touch":
+            return _touch(request, who, entry)
+        case "code":
+            here = f"{responses.url(request, 'apps.enter')}?{urlencode(entry.fields)}"
+            return responses.go(request, "binding.show", {"then": here})
+    settings, place = request.state.settings, entry.place
+    ticket = tickets.issue(settings, who.account, who.session, place, entry.nonce, clock.now())
+    way = f"{place.origin}/.keystead/end?ticket={ticket}"
+    if _follows_a_form(request):
+        return responses.page(request, "app_opens.html", app=app, way=way)
+    return Response(None, 303, {"location": way})
+
+
+def _follows_a_form(request: Request) -> bool:
+    """Whether a form of ours leads here. Browsers let none lead on to another site (CSP form-action): a page of ours does."""
+    return request.headers.get("sec-fetch-site") == "same-origin" or bool(paths.referred(request))
+
+
+def _owed(who: Authenticated, entry: Entry) -> apps.Owed | None:
+    return apps.owed(entry.place.app, who.account, who.session, clock.now())
+
+
+async def _entry(request: Request, to: str, nonce: str) -> Entry | None:
+    """The way in that somebody is on; None if it leads to no app, or begins at none."""
+    if len(to) > MAX_ADDRESS or not _HASH.fullmatch(nonce):
+        return None
+    place = await request.state.apps.place(request.state.backend, to)
+    return Entry(place, nonce) if place and paths.plain(place.path) else None
+
+
+def _touch(
+    request: Request,
+    who: Authenticated,
+    entry: Entry,
+    *,
+    ceremony: Ceremony | None = None,
+    failure: str | None = None,
+    status: int = 200,
+) -> Response:
+    domain = request.state.form.get("domain", "") if request.method == "POST" else ""
+    ask = domains.choose(who.context.settings, sessions.keys_in_force(who.account), domain)
+    return responses.panel(
+        request,
+        "app_touch.html",
+        "_touch.html",
+        status,
+        account=who.account,
+        app=apps.called(entry.place.app),
+        fresh=entry.place.app.fresh or 0,
+        by_recovery=who.session.proof == "recovery",
+        ask=ask,
+        keys=responses.keys(ask.keys),
+        device=responses.device(request),
+        carried=list(entry.fields.items()),
+        **touches.shown(request, ceremony, failure),
+    )
+
+
+def _all(request: Request) -> tuple[str, str]:
+    return responses.url(request, "apps.show"), "Your applications"
+
+
+def _no_app(request: Request) -> Response:
+    text = "It may have been removed, or its address has changed."
+    return responses.refusal(request, 404, "There is no such application here", text, link=_all(request))
