@@ -11,10 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.peers import process
+from bench.peers.process import Server
 from bench.start import get
 from webapp.testing.mailbox import Outbox, free_port, text_of
 
@@ -39,6 +40,7 @@ class Site:
     url: str
     mailbox: Outbox
     environ: dict[str, str]
+    server: Server | None = None
 
     def person(self) -> Person:
         """A new account, with nothing bound."""
@@ -82,7 +84,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
             assert server.process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < ends, (folder / "log").read_text()
             time.sleep(0.02)
-        yield site
+        yield replace(site, server=server)
 
 
 def _answers(port: int) -> bool:
