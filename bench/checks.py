@@ -12,6 +12,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from backends.contract.samples import account, session
 from backends.records import Account
 from bench.peers import process
 from bench.peers.process import Server
-from bench.peers.wire import CHROME, Connection
+from bench.peers.wire import CHROME, Browser, Connection
 from bench.site import Person, Site, serving
 from webapp.testing.visitor import Visitor
 
@@ -85,16 +86,20 @@ async def in_a_storm(asked: Asked, people: list[Person], url: str) -> Cost:
     """Checks, one after another, while people log on with passwords."""
     over = asyncio.Event()
 
-    async def log_on(person: Person) -> None:
-        async with httpx2.AsyncClient(base_url=url, headers={"user-agent": CHROME, "origin": url}, timeout=60) as client:
+    async def log_on(person: Person, address: str) -> None:
+        with closing(Connection(asked.server.port)) as wire:
             while not over.is_set():
-                await client.post("/logon", data={"username": person.username, "password": person.password, "next": ""})
+                browser = Browser(url, address, wire=wire)
+                fields = {"username": person.username, "password": person.password, "next": ""}
+                answers[(await browser.post("/logon", fields)).status] += 1
 
-    storm = [asyncio.create_task(log_on(person)) for person in people]
+    answers = Counter[int]()
+    storm = [asyncio.create_task(log_on(person, f"192.0.2.{number}")) for number, person in enumerate(people)]
     await asyncio.sleep(1)
     cost = await measure(asked, 1000, 2)
     over.set()
     await asyncio.gather(*storm)
+    print(f"the storm was answered with {dict(answers)}")
     return cost
 
 

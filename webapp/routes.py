@@ -46,7 +46,6 @@ log = logging.getLogger("keystead")
 
 U2F = "/account/security/u2f"
 ROUTES: list[tuple[str, str, View]] = [
-    ("GET", paths.CHECK, app_host.check),
     ("GET", "/logon", logon.show),
     ("POST", "/logon", logon.submit),
     ("GET", "/logon/key", logon.key),
@@ -116,6 +115,7 @@ ROUTES: list[tuple[str, str, View]] = [
     ("GET", "/apps/enter", apps.enter),
     ("POST", "/apps/touch/begin", apps.begin_touch),
     ("POST", "/apps/touch/finish", apps.finish_touch),
+    ("GET", paths.CHECK, app_host.check),  # which middleware.Checks answers, without going through all of this
     ("GET", "/.keystead/begin", app_host.begin),
     ("GET", "/.keystead/end", app_host.end),
     ("GET", "/.keystead/leave", app_host.leave),
@@ -126,7 +126,7 @@ ROUTES: list[tuple[str, str, View]] = [
     ("GET", "/healthz", health.healthz),
     ("GET", "/readyz", health.readyz),
 ]
-"""In the order in which they are tried: first what proxies ask for every request of every app, then as people come by."""
+"""In the order in which people come by, which is that in which they are tried: a key logon is found at once."""
 
 SMALLER = [Middleware(GZipMiddleware, minimum_size=500, compresslevel=5)]
 """For pages and files. A form is answered by a panel or a redirect, which travel in one packet or two as they are."""

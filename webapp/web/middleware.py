@@ -15,6 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webapp import logs
 from webapp.settings import Settings
 from webapp.web import browsers, paths
+from webapp.web.guards import View
+from webapp.web.state import Request
+
+Count = Callable[[str, str, int, float], None]
+"""Counts a request: its method, route, status, and how many seconds it took."""
 
 log = logging.getLogger("keystead.requests")
 
@@ -22,7 +27,7 @@ log = logging.getLogger("keystead.requests")
 class Requests:
     """ASGI middleware, the outermost: gives each request its id, and once it is answered logs it and has it counted."""
 
-    def __init__(self, app: ASGIApp, count: Callable[[str, str, int, float], None]) -> None:
+    def __init__(self, app: ASGIApp, count: Count) -> None:
         self.app, self.count = app, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,8 +49,26 @@ class Requests:
             method, route = logs.plain(scope["method"][:16]), getattr(scope.get("route"), "path", "none")
             seconds = (ended or time.perf_counter()) - begun
             self.count(method, route, status, seconds)
-            level = logging.DEBUG if route == paths.CHECK and status < 500 else logging.INFO  # the proxy logs each of them
-            logs.write(log, level, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+            logs.write(log, logging.INFO, "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+class Checks:
+    """ASGI middleware: what proxies ask for every request of every app goes straight to its view.
+
+    Nothing on the way is for it: there is no page, no cookie and no form, and the proxy logs the request already.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, view: View, count: Count) -> None:
+        self.app, self.view, self.count = app, view, count
+        self.paths = (paths.CHECK, settings.prefix + paths.CHECK)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in self.paths or scope["method"] != "GET":
+            return await self.app(scope, receive, send)
+        begun = time.perf_counter()
+        response = await self.view(Request(scope, receive))
+        await response(scope, receive, send)
+        self.count("GET", paths.CHECK, response.status_code, time.perf_counter() - begun)
 
 
 class SameOrigin:
