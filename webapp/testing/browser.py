@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webapp.testing.behind import Hosts
 from webapp.testing.site import Site, running
 from webapp.testing.stub_key import DOMException, Faults, StubKey
 
@@ -115,7 +116,7 @@ def served(folder: Path, slot: Slot, **changes: Any) -> Iterator[Site]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = {"public_url": f"http://localhost:{listener.getsockname()[1]}"}  # browsers give keys to no 127.0.0.1
         with running(folder, **address | changes) as site:
-            app = PluggedIn(_stateful(site), slot, site.settings.prefix)
+            app = Hosts(PluggedIn(site.hosts.keystead, slot, site.settings.prefix), site.hosts.behind)
             server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **_AS_IT_IS))
             serving = site.portal.start_task_soon(server.serve, [listener])
             try:
@@ -123,15 +124,6 @@ def served(folder: Path, slot: Slot, **changes: Any) -> Iterator[Site]:
             finally:
                 server.should_exit = True
                 serving.result()
-
-
-def _stateful(site: Site) -> ASGIApp:
-    """The site's application, which is started already, in the state that it started with."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await site.app({**scope, "state": site.state}, receive, send)
-
-    return app
 
 
 def _is_page(start: Message) -> bool:

@@ -1,26 +1,31 @@
 """A Keystead that runs in this process: the real application on a real file backend, in a folder that the caller gives."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
+from http.cookiejar import Cookie, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.request import Request
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backends import migrate
 from backends.protocol import Backend, UsernameTaken
-from backends.records import Account
+from backends.records import Account, Wish
 from webapp import clock
-from webapp.accounts import commits, passwords
+from webapp.accounts import apps, commits, passwords
 from webapp.accounts.context import Context
 from webapp.accounts.decision import Operation
 from webapp.app import create_app
 from webapp.settings import Settings
+from webapp.testing.behind import TRUSTED, Behind, Hosts, Relay, origin_of, started
 from webapp.testing.mailbox import Outbox
 from webapp.testing.visitor import Visitor
 
@@ -41,8 +46,14 @@ class Site:
     mailbox: Outbox
     folder: Path
     password: str = PASSWORD
+    hosts: Hosts = field(init=False)
+    """ASGI: the site, and what was put behind it."""
     _host: TestClient | None = None
     _account: Account | None = None
+    _leaving: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        self.hosts = Hosts(self._answer, {})
 
     @property
     def account(self) -> Account:
@@ -115,17 +126,58 @@ class Site:
 
     def visitor(self, account: Account | None = None, *, htmx: bool = False, address: str = ADDRESS) -> Visitor:
         """Somebody at a browser of their own, who reads the mail of this account (else of the first)."""
-        client = TestClient(self.app, base_url=self.settings.origin, client=(address, 50000))
+        client = TestClient(self.hosts, base_url=self.settings.origin, client=(address, 50000))
         client.portal = self.portal
-        client.app_state.update(self.state)
+        client.cookies.jar.set_policy(_AsBrowsers())
         email = (account or self.account).email
         return Visitor(client, mailbox=self.mailbox, email=email, htmx=htmx, prefix=self.settings.prefix)
+
+    def behind(
+        self,
+        app: ASGIApp,
+        name: str,
+        *,
+        at: str = "",
+        title: str = "",
+        key: Wish = "bound",
+        fresh: int | None = None,
+        groups: Iterable[str] = (),
+    ) -> Behind:
+        """This application behind the site, with a proxy that asks whether somebody may open it; visitors reach it at its `url`.
+
+        The rest is what `keystead app add` takes: `key` is "required" where everybody needs one, `fresh` how many minutes old a
+        touch may be, and `groups` who may open it. `at` is its address, if it is to have another than `name` below the site's
+        host. It is started now, and stopped with the site.
+        """
+        origin, within = at or origin_of(name, self.settings.public_url), timedelta(minutes=fresh) if fresh else None
+        made = apps.new(
+            self.settings, name, [origin], clock.now(), title=title, key_required=key == "required", fresh=within, of=groups
+        )
+        self.call(apps.change, self.context, "add", made)
+        self.state["apps"].forget()
+        answering, state = self._leaving.enter_context(started(app, self.portal))
+        self.hosts.behind[apps.host_of(made.origins[0])] = Relay(answering, self.hosts.keystead, made.origins[0], state)
+        return Behind(name, made.origins[0])
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The site's application, which is started already, in the state that it started with."""
+        await self.app({**scope, "state": self.state}, receive, send)
 
     @property
     def _running(self) -> TestClient:
         if self._host is None:
             raise RuntimeError("the site does not run")
         return self._host
+
+
+class _AsBrowsers(DefaultCookiePolicy):
+    """A cookie that names no domain goes to the host that set it, and to none below. One that a test put in goes everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__(strict_ns_domain=self.DomainStrictNonDomain)
+
+    def return_ok_domain(self, cookie: Cookie, request: Request) -> bool:
+        return not cookie.domain or super().return_ok_domain(cookie, request)
 
 
 @contextmanager
@@ -140,11 +192,12 @@ def running(folder: Path, **changes: Any) -> Iterator[Site]:
         "mail": mailbox.url,
         "mail_from": "keystead@example.com",
     }
-    settings = Settings(**given | changes)
+    settings = Settings(**given | changes | {"trusted_proxies": (*changes.get("trusted_proxies", ()), TRUSTED)})
     with start_blocking_portal() as portal:  # the caller may have an event loop in this thread
         portal.call(migrate, settings.backend)
     app = create_app(settings)
     with TestClient(app, base_url=settings.origin) as host:
         site = Site(settings, app, mailbox, folder, _host=host)
         _ = site.account
-        yield site
+        with site._leaving:
+            yield site

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Barrier, Thread
 from typing import TypeVar, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
@@ -19,6 +19,8 @@ from webapp.testing.stub_key import DOMException, Faults, StubKey
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 U2F = "/account/security/u2f"
+PAGE = {"accept": "text/html,application/xhtml+xml"}
+"""How a browser asks for a page. A script does not: `client` asks as one."""
 
 T = TypeVar("T")
 
@@ -55,6 +57,8 @@ class Visitor:
         self.origin = str(client.base_url.copy_with(path="/")).rstrip("/")
         self.page = Page()
         """The newest page or panel."""
+        self._at = self.origin
+        """Where that is."""
 
     @property
     def cookie(self) -> str:
@@ -71,9 +75,21 @@ class Visitor:
         return self.log_on_with(key) if key and self.page.form("/logon/key/begin") else response
 
     def log_on_with(self, key: StubKey, **faults: Unpack[Faults]) -> httpx2.Response:
-        """The key step, for somebody who has given the password; the page where that leads."""
+        """The key step, for somebody who has given the password; the page where that leads, which may be an application's."""
         self._expect("the key is not asked for", self.begin_key())
-        return self._expect("not logged on with the key", self.finish_key(key, **faults), "/logoff")
+        response = self.follow(self.finish_key(key, **faults))
+        if self._is_here(response) and (response.status_code != 200 or not self.page.form("/logoff")):
+            raise Unexpected("not logged on with the key", response)
+        return response
+
+    def open(self, url: str) -> httpx2.Response:
+        """A page of an application behind Keystead, or of Keystead: the page to which opening it leads."""
+        return self.follow(self._read(self.client.get(url, headers=PAGE)))
+
+    def touch_for_app(self, key: StubKey, **faults: Unpack[Faults]) -> httpx2.Response:
+        """The touch that an application wants, on the page that asks for it; the page where that leads."""
+        self._expect("no touch is asked for", self.submit("/apps/touch/begin"))
+        return self.follow(self.finish(key, **faults))
 
     def bind(self, key: StubKey, name: str = "", *, prove_with: StubKey | None = None) -> str:
         """Bind a key, proving first by code or (where another key is bound) by that; its credential id in base64url."""
@@ -104,8 +120,10 @@ class Visitor:
     # each step alone
 
     def submit_password(self, username: str, password: str, **fields: str) -> httpx2.Response:
-        """POST /logon, from its page."""
-        self.get("/logon")
+        """POST /logon, from its page: the one that is open, if that leads on to somewhere, such as an application."""
+        open_now = self.page.form("/logon")
+        if not open_now or not open_now.fields["next"]:
+            self.get("/logon")
         return self.submit("/logon", username=username, password=password, **fields)
 
     def begin_key(self) -> httpx2.Response:
@@ -207,11 +225,11 @@ class Visitor:
 
     def follow(self, response: httpx2.Response) -> httpx2.Response:
         """The page that a response leads to; the response itself if it leads nowhere."""
-        for _ in range(5):
+        for _ in range(8):
             target = response.headers.get("hx-redirect") or response.headers.get("location")
             if not target:
                 return response
-            response = self._read(self.client.get(target))
+            response = self._read(self.client.get(urljoin(str(response.url), target), headers=PAGE))
         raise Unexpected("redirected without end", response)
 
     def _form(self, ending: str | None) -> Form:
@@ -223,15 +241,20 @@ class Visitor:
         return form
 
     def _send(self, form: Form, fields: Mapping[str, str]) -> httpx2.Response:
-        headers = {"origin": self.origin}
+        target = httpx2.URL(urljoin(self._at, form.action))
+        headers = PAGE | {"origin": str(target.copy_with(raw_path=b"/")).rstrip("/")}
         if self.htmx and form.htmx:
             headers["hx-request"] = "true"
-        return self._read(self.client.request(form.method.upper(), form.action, data=dict(fields), headers=headers))
+        return self._read(self.client.request(form.method.upper(), target, data=dict(fields), headers=headers))
 
     def _read(self, response: httpx2.Response) -> httpx2.Response:
         if response.headers.get("content-type", "").startswith("text/html") and response.text:
-            self.page = Page.read(response.text)
+            self.page, self._at = Page.read(response.text), str(response.url)
         return response
+
+    def _is_here(self, response: httpx2.Response) -> bool:
+        """Whether it comes from Keystead, and not from an application behind it."""
+        return str(response.url).startswith(f"{self.origin}/")
 
     def _under(self, path: str) -> str:
         return path if self.prefix and path.startswith(f"{self.prefix}/") else self.prefix + path
