@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: demo test quick check pythons parts mutants format bench pins clean
+.PHONY: demo test quick check words pythons parts mutants format bench pins clean
 
 # Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.
 demo: $(VENV)/demo
@@ -52,6 +52,11 @@ check: $(VENV)/test
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What is made of the words in the code: the catalogues that are translated, and docs/words.md.
+words: $(VENV)/test
+	$(BIN)/python -m tests.catalogues
+	$(BIN)/python -m tests.words
 
 format: $(VENV)/test
 	$(BIN)/ruff format .

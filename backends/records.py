@@ -90,7 +90,7 @@ class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A letter that the account is still owed: facts, from which it is composed when it is sent.
 
     `due_at` is when to send it next; whoever sends moves it ahead first, and names itself as `holder`, so that nobody else sends
-    it. `zone` is how many minutes the browser's clock was ahead of UTC.
+    it. `zone` is how many minutes the browser's clock was ahead of UTC, `language` the code of the one it read us in.
     """
 
     id: str
@@ -104,6 +104,7 @@ class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     holder: str = ""
     zone: int | None = None
+    language: str = ""
 
 
 class Invitation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -150,12 +151,12 @@ class ChainLink(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's record and all that belongs to it; `version` counts its commits.
 
-    `listed` puts it into the preview by name; `groups` are sorted; `key_due_at` is from when on it needs a key, where one is
-    required; one with an `invitation` has nobody yet; a frozen account cannot log on. `opened_at` is since when it
-    opens without its suspended keys, because a wait was over. `head` is the newest event, `checkpoint` the newest of those that
-    were deleted because they were old; `seal` is the MAC over both and over the account's security state. `devices_at` is since
-    when device cookies count; `codes_refused` is how many wrong recovery codes were typed since the last logon; `notified_at` is
-    when a notification of a kind was last owed, for kinds that are bounded. A
+    `listed` puts it into the preview by name; `groups` are sorted; `language` is the code of the one that its owner chose;
+    `key_due_at` is from when on it needs a key, where one is required; one with an `invitation` has nobody yet; a frozen account
+    cannot log on. `opened_at` is since when it opens without its suspended keys, because a wait was over. `head` is the newest
+    event, `checkpoint` the newest of those that were deleted because they were old; `seal` is the MAC over both and over the
+    account's security state. `devices_at` is since when device cookies count; `codes_refused` is how many wrong recovery codes
+    were typed since the last logon; `notified_at` is when a notification of a kind was last owed, for kinds that are bounded. A
     `barred` account is frozen until whoever runs the site opens it. Of a removed one only letters are left, and its events if
     they are to be kept. Only the site's own record, which is nobody's, has `apps`.
     """
@@ -168,6 +169,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     password_at: datetime
     listed: bool = False
     groups: tuple[str, ...] = ()
+    language: str = ""
     invitation: Invitation | None = None
     key_due_at: datetime | None = None
     frozen_at: datetime | None = None

@@ -30,6 +30,8 @@ FOR_MACHINES = frozenset({"browsers", "cookies", "guards", "health", "readiness"
 ATTRIBUTES = ("alt", "aria-label", "placeholder", "title", "content")
 INLINE = frozenset({"a", "b", "bdi", "br", "code", "em", "i", "kbd", "span", "strong", "time"})
 IF, ELSE, END, CUT = "\ue000", "\ue001", "\ue002", "\ue003"
+OR = " | "
+"""Between what is said of one and of several."""
 FILLED_IN = "…"
 
 
@@ -116,7 +118,9 @@ def _marked(source: str) -> tuple[str, list[str]]:
 
 
 def _branch(words: list[str]) -> str:
-    return {"if": IF, "elif": ELSE, "else": ELSE, "endif": END}.get(words[0] if words else "", CUT)
+    """What a tag is for the text around it. `trans` marks what is translated, and is no boundary."""
+    marks = {"if": IF, "elif": ELSE, "else": ELSE, "endif": END, "trans": "", "endtrans": "", "pluralize": OR}
+    return marks.get(words[0] if words else "", CUT)
 
 
 def _chosen(piece: str) -> Iterator[str]:
@@ -158,6 +162,7 @@ class _Texts(HTMLParser):
 
 
 def _tidied(text: str) -> str:
+    text = re.sub(r"%\(\w+\)s", FILLED_IN, text)
     text = re.sub(r"\s+", " ", text).strip(" |")
     return re.sub(r"\[\s*\|?\s*\]", "", text).replace("[ ", "[").replace(" ]", "]").replace("*", "\\*").strip()
 

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, TypeVar, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
-from webapp import branding
+from webapp import branding, languages
 
 Preview = Literal["everyone", "listed"] | int
 KeyRequired = Literal["everyone"] | tuple[str, ...]
@@ -68,6 +68,7 @@ class Settings:
     moved_from: tuple[str, ...] = ()
     retired_keys: tuple[str, ...] = field(default=(), repr=False)
     name: str = "Keystead"
+    language: str = "en"
     help: Help | None = None
     terms: str = ""
     privacy: str = ""
@@ -151,12 +152,6 @@ class Settings:
         """What is served beside the files that we ship, by its name among them."""
         style = {"brand.css": branding.style(self.accent)} if self.accent else {}
         return style | ({"logo": self.logo} if self.logo else {})
-
-    @property
-    def helper(self) -> str:
-        """Whom to ask, in plain text, of which a mail program makes a link; the macro of that name says it in HTML."""
-        where = f" ({self.help.href.removeprefix('mailto:')})" if self.help else ""
-        return f"whoever runs {self.name}{where}"
 
     @property
     def local(self) -> bool:
@@ -352,6 +347,13 @@ def _name(text: str) -> str:
     return text
 
 
+def _language(text: str) -> str:
+    found = next((code for code in languages.KNOWN if code.lower() == text.lower()), None)
+    if found is None:
+        raise ValueError(f"must be {' or '.join(languages.KNOWN)}: there are words in no other language.")
+    return found
+
+
 def _help(text: str) -> Help:
     """A page, or an e-mail address; never anything that a browser would run."""
     if len(text) > 200:
@@ -529,6 +531,11 @@ TABLE = (
     Setting(
         "KEYSTEAD_NAME", _name, "Keystead", "Example",
         "What people see in titles and mails, and what their browser calls us when it asks for the key.",
+    ),
+    Setting(
+        "KEYSTEAD_LANGUAGE", _language, "en", "zh-CN",
+        "In what we speak to whoever has chosen nothing, and whose browser asks for no language that we have: "
+        "`en` or `zh-CN`.",
     ),
     Setting(
         "KEYSTEAD_HELP", _maybe(_help), "", "https://help.example.com/keys",

@@ -286,6 +286,13 @@ def _name_key(stage: Stage) -> Ask:
     return lambda: stage.visitor.submit(f"/keys/{stage.key.slug}/name", name="Blue key")
 
 
+@scene("language.choose")
+def _choose_a_language(stage: Stage) -> Ask:
+    stage.log_on()
+    stage.visitor.get("/account")
+    return lambda: stage.visitor.submit("/language", language="zh-CN")
+
+
 @scene("trying.tell_which")
 def _tell_which(stage: Stage) -> Ask:
     stage.log_on(bound=True)

@@ -49,6 +49,8 @@ NAMES = (
     "new",
     "old",
     "email",
+    "language",
+    "back",
 )
 TEXTS = (
     "",

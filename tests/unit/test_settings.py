@@ -279,6 +279,7 @@ def test_trusted_proxies_are_addresses_or_whole_networks() -> None:
     ("variable", "typed"),
     [
         ("KEYSTEAD_PHONES", "yes"),
+        ("KEYSTEAD_LANGUAGE", "zh-TW"),
         ("KEYSTEAD_ATTESTATION", "enterprise"),
         ("KEYSTEAD_NAME", "x" * 61),
         ("KEYSTEAD_NAME", "a\tb"),

@@ -71,7 +71,7 @@ async def add(ctx: Context, account: Account, happened: Sequence[Happened] = ())
 
 def moment(ctx: Context) -> Act:
     """The moment of a decision, which is now."""
-    return Act(clock.now(), ctx.settings, ctx.address, ctx.browser, ctx.device, ctx.zone)
+    return Act(clock.now(), ctx.settings, ctx.address, ctx.browser, ctx.device, ctx.zone, ctx.language)
 
 
 def _decide(

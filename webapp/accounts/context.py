@@ -49,6 +49,8 @@ class Context:
     """About how many there are; 0 where nobody asked."""
     zone: int | None = None
     """How many minutes the browser's clock is ahead of UTC."""
+    language: str = ""
+    """The code of the language in which the browser reads us."""
     owes: Callable[[Account, Sequence[Notification]], None] = lambda account, notifications: None
     """Told of the letters that an account is owed since a commit of ours, so that they are sent at once."""
 
@@ -63,3 +65,4 @@ class Act:
     browser: str = ""
     device: Device | None = None
     zone: int | None = None
+    language: str = ""

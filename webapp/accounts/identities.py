@@ -121,6 +121,11 @@ def rename(account: Account, act: Act, username: str) -> Decision:
     return Decision(replace(account, username=username), [Happened("account renamed", username)])
 
 
+def speak(account: Account, act: Act, language: str) -> Decision:
+    """Read, and written to, in the language of this code."""
+    return Decision(account if account.language == language else replace(account, language=language))
+
+
 def list_for_preview(account: Account, act: Act, listed: bool) -> Decision:
     """Listed for the preview, or not."""
     if account.listed == listed:

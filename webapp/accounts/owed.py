@@ -140,7 +140,7 @@ def _with_new(account: Account, act: Act, kind: Kind, to: str, due_at: datetime,
     before = [int(each.id.removeprefix(prefix)) for each in account.notifications if each.id.startswith(prefix)]
     notification = Notification(
         id=f"{prefix}{max(before, default=-1) + 1}", kind=kind, to=to, at=act.now, due_at=due_at,
-        address=act.address, browser=act.browser, zone=act.zone, facts=dict(facts),
+        address=act.address, browser=act.browser, zone=act.zone, language=act.language, facts=dict(facts),
     )  # fmt: skip
     return replace(account, notifications=_bounded((*account.notifications, notification)))
 

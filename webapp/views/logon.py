@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from backends.protocol import MAX_NAME, Unavailable
 from backends.records import Account
-from webapp import clock
+from webapp import clock, templating
 from webapp.accounts import (
     ceremonies,
     commits,
@@ -29,20 +29,23 @@ from webapp.accounts.context import Context
 from webapp.accounts.decision import Refused
 from webapp.accounts.limits import TooOften
 from webapp.accounts.passwords import Busy
+from webapp.languages import Text, _
+from webapp.settings import Settings
 from webapp.web import client, cookies, guards, paths, responses, steps, touches, wording
 from webapp.web.guards import PasswordOnly
 from webapp.web.state import Request
 
-WRONG = "The username or the password is wrong."
-WRONG_ADDRESS = "The e-mail address or the password is wrong. Your username works here too."
-BUSY = "Very many people are logging on at the moment. Nothing was changed. Try again in a few seconds."
-FROZEN = "This account is frozen, because somebody said that it was used by someone else. Set a new password to open it again."
-BARRED = "This account is frozen, and a new password does not open it. Ask {}."
+WRONG = _("The username or the password is wrong.")
+WRONG_ADDRESS = _("The e-mail address or the password is wrong. Your username works here too.")
+BUSY = _("Very many people are logging on at the moment. Nothing was changed. Try again in a few seconds.")
+FROZEN = _("This account is frozen, because somebody said that it was used by someone else. Set a new password to open it again.")
 NOTICES = {
-    "off": "You are logged off.",
-    "ended": "Your logon has ended: it was too long ago, or was ended elsewhere. Log on again, and you are back where you were.",
-    "password": "Your password is set. Log on with it.",
-    "known": "This browser is known now. Log on with your password.",
+    "off": _("You are logged off."),
+    "ended": _(
+        "Your logon has ended: it was too long ago, or was ended elsewhere. Log on again, and you are back where you were."
+    ),
+    "password": _("Your password is set. Log on with it."),
+    "known": _("This browser is known now. Log on with your password."),
 }
 
 
@@ -181,7 +184,7 @@ async def _begin(request: Request, ctx: Context, found: Account, name: str, pass
         if refused.kind != "frozen":
             raise sessions.NotSignedIn from None
         refusals.record(ctx, "logon", found.id, why="frozen")
-        error = BARRED.format(ctx.settings.helper) if refused.account.barred else FROZEN
+        error = _barred(ctx.settings) if refused.account.barred else FROZEN
         return _form(request, wanted, username=name, error=error, status=403)
     if before and sessions.account_of(before) != account.id:
         await guards.end_session(ctx, before)
@@ -212,6 +215,10 @@ async def _stronger(hash: str, password: str) -> str | None:
     return None
 
 
+def _barred(settings: Settings) -> Text:
+    return _("This account is frozen, and a new password does not open it. Ask %(helper)s.", helper=templating.helper(settings))
+
+
 def _entered(request: Request, ctx: Context, account: Account, token: str, path: str) -> Response:
     """In: the cookie of the session, and this browser is known from now on."""
     cookies.hand_out(request, token)
@@ -237,8 +244,8 @@ def _form(
     wanted: str,
     *,
     username: str = "",
-    error: str | None = None,
-    notice: str | None = None,
+    error: Text | None = None,
+    notice: Text | None = None,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
@@ -254,7 +261,9 @@ def _too_often(request: Request, often: TooOften, name: str, wanted: str) -> Res
     )
 
 
-def _recovery(request: Request, who: PasswordOnly, *, typed: str = "", error: str | None = None, status: int = 200) -> Response:
+def _recovery(
+    request: Request, who: PasswordOnly, *, typed: str = "", error: Text | str | None = None, status: int = 200
+) -> Response:
     shown = steps.recovery(who.context.settings, who.account, typed)
     return responses.page(request, "logon_recovery.html", status, rehearsal=False, would=False, error=error, **shown)
 

@@ -8,7 +8,7 @@ from webapp import clock, templating
 from webapp.accounts import identities, limits, recovery, sessions
 from webapp.accounts.decision import Refused
 from webapp.accounts.recovery import CodeSet
-from webapp.web import guards, responses, steps, wording
+from webapp.web import client, guards, responses, steps, wording
 from webapp.web.guards import Authenticated, Proven
 from webapp.web.state import Request
 
@@ -120,7 +120,12 @@ def _codes(
         typed=typed[: recovery.MAX_TEXT],
         error=error,
         text=templating.render(
-            "recovery_sheet.txt", name=settings.name, help=settings.help, masked=identities.masked(who.account.email), **sheet
+            client.language(request),
+            "recovery_sheet.txt",
+            name=settings.name,
+            help=settings.help,
+            masked=identities.masked(who.account.email),
+            **sheet,
         ),
         **sheet,
     )

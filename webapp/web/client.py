@@ -1,5 +1,5 @@
-"""Who is at the other end: the address a request comes from, and the browser. Never believes a proxy that we were not told to
-trust.
+"""Who is at the other end: the address a request comes from, the browser, and its language. Never believes a proxy that we
+were not told to trust.
 """
 
 import re
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from webapp import languages
 from webapp.accounts.context import Claim, Context
 from webapp.accounts.limits import MAX_ADDRESS
+from webapp.languages import Language
 from webapp.settings import Network
 from webapp.web import browsers, cookies
 from webapp.web.state import Request
@@ -24,6 +26,7 @@ def context(request: Request, claim: Claim | None = None) -> Context:
         address=address(request),
         browser=str(browsers.parse(request.headers.get("user-agent", ""))),
         zone=cookies.zone(request),
+        language=language(request).code,
         claim=claim,
         device=cookies.device(request) if claim is None or claim.level == "password_only" else None,
         accounts=state.population.accounts,
@@ -42,6 +45,15 @@ def address(request: Request) -> str:
     if "address" not in state:
         state.address = _address(request)
     return state.address
+
+
+def language(request: Request) -> Language:
+    """What we speak to this browser: what its owner has chosen, here or for the account, or what it asks for."""
+    state = request.state
+    if "language" not in state:
+        chosen = cookies.language(request)
+        state.language = chosen or languages.choose(request.headers.get("accept-language", ""), state.settings.language)
+    return state.language
 
 
 def forwarded(request: Request) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
 """Our two cookies: the session's token, and the browser that has logged on before. Both signed; neither is trusted for more. A
 third, which page.js sets, says how far the reader's clock is from UTC; it decides how times in letters are written, and nothing
-else.
+else. A fourth is the code of a language.
 
 A site at the root has `__Host-` cookies, which no sub-domain and no plain http can plant (RFC 6265bis §4.1.3.2). One that is
 mounted under a path keeps its cookies to that path, and from its neighbours' applications.
@@ -12,9 +12,10 @@ from datetime import timedelta
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp import signing
+from webapp import languages, signing
 from webapp.accounts import devices
 from webapp.accounts.context import Device
+from webapp.languages import Language
 from webapp.settings import Settings
 from webapp.web.state import Request
 
@@ -63,6 +64,16 @@ def on_app(origin: str, which: str, value: str, keep: timedelta | None = None) -
     return f"{app_name(origin)}{which}={value}{lasting if value else '; Max-Age=0'}; Path=/; HttpOnly{secure}; SameSite=Lax"
 
 
+def language(request: Request) -> Language | None:
+    """The language that was chosen in this browser; None for anything that is not one of ours."""
+    return languages.KNOWN.get(request.cookies.get("keystead-language", ""))
+
+
+def speak(request: Request, language: Language) -> None:
+    """The answer makes this browser one in which this language was chosen."""
+    request.state.spoken = language.code
+
+
 def remember(request: Request, device: Device) -> None:
     """The answer makes this browser one that has logged on before."""
     request.state.known_browser = devices.dump(device)
@@ -90,6 +101,8 @@ class Cookies:
                 state, headers = scope.get("state", {}), MutableHeaders(scope=message)
                 if (token := state.get("fresh_token")) is not None:
                     headers.append("set-cookie", _cookie(self.settings, "", token, state.get("token_kept", "")))
+                if spoken := state.get("spoken"):
+                    headers.append("set-cookie", f"keystead-language={spoken}; Max-Age={YEAR}; {_where(self.settings)}")
                 if known := state.get("known_browser"):
                     headers.append("set-cookie", _cookie(self.settings, "-browser", known, f"; Max-Age={YEAR}"))
             await send(message)
@@ -99,8 +112,11 @@ class Cookies:
 
 def _cookie(settings: Settings, which: str, text: str, keep: str = "") -> str:
     value = signing.sign(settings.secret_keys, f"cookie{which}", text) + keep if text else "; Max-Age=0"
-    where = f"Path={settings.prefix or '/'}; HttpOnly; SameSite=Lax{'; Secure' if settings.https else ''}"
-    return f"{name(settings)}{which}={value}; {where}"
+    return f"{name(settings)}{which}={value}; {_where(settings)}"
+
+
+def _where(settings: Settings) -> str:
+    return f"Path={settings.prefix or '/'}; HttpOnly; SameSite=Lax{'; Secure' if settings.https else ''}"
 
 
 def _signed(request: Request, which: str) -> str | None:

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from backends.protocol import Unavailable
 from backends.records import Account, Session
-from webapp import clock
+from webapp import clock, languages
 from webapp.accounts import commits, sessions
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Claim, Context, Level
@@ -125,6 +125,14 @@ async def visitor(request: Request) -> Authenticated | None:
         return None
 
 
+async def chooser(request: Request) -> ToBind | None:
+    """Who is logged on, even if a key must be bound before anything else, for what anybody may choose for themselves."""
+    try:
+        return await _somebody(request, ToBind, "authenticated", to_bind=True)
+    except (NotSignedIn, KeyOwed):
+        return None
+
+
 async def end_session(ctx: Context, token: str) -> None:
     """End the session whose token this browser no longer carries. If the backend cannot, it expires by itself."""
     with suppress(Unavailable, Uncertain):
@@ -150,6 +158,8 @@ async def _somebody(request: Request, kind: type[W], level: Level, *, to_bind: b
         raise NotSignedIn
     claim = Claim(sessions.hash_token(token), level, to_bind)
     session = sessions.require(account, claim, clock.now(), request.state.settings)
+    if account.language in languages.KNOWN:
+        request.state.language = languages.of(account.language)
     context = client.context(request, claim)
     if session.stage == "authenticated" and clock.now() - session.seen_at >= sessions.SEEN_EVERY:
         account = await commits.change(context, account, sessions.seen, session.id)

@@ -15,10 +15,11 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from backends.records import SecurityKey
-from webapp import templating
+from webapp import languages, templating
 from webapp.accounts import identities, sessions
 from webapp.accounts.keys import slug
-from webapp.web import browsers
+from webapp.languages import Language, Text
+from webapp.web import browsers, client, paths
 from webapp.web.state import Request
 
 
@@ -26,7 +27,7 @@ def page(
     request: Request, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
 ) -> Response:
     """The whole page."""
-    return HTMLResponse(_render(request, template, context), status, {"vary": "HX-Request", **(headers or {})})
+    return _answer(request, template, status, headers, context)
 
 
 def panel(
@@ -34,7 +35,7 @@ def panel(
 ) -> Response:
     """The panel if htmx asked, the page that holds it otherwise."""
     name = panel if by_htmx(request) else template
-    return HTMLResponse(_render(request, name, context), status, {"vary": "HX-Request", **(headers or {})})
+    return _answer(request, name, status, headers, context)
 
 
 def go(request: Request, route: str, query: Mapping[str, str] | None = None, **params: str) -> Response:
@@ -46,17 +47,17 @@ def go(request: Request, route: str, query: Mapping[str, str] | None = None, **p
 def go_to(request: Request, path: str) -> Response:
     """On to another page, by a path that is known to be ours."""
     if by_htmx(request):
-        return Response(None, 200, {"hx-redirect": path, "vary": "HX-Request"})
-    return RedirectResponse(path, 303, {"vary": "HX-Request"})
+        return Response(None, 200, {"hx-redirect": path, "vary": "hx-request"})
+    return RedirectResponse(path, 303, {"vary": "hx-request"})
 
 
 def refusal(
     request: Request,
     status: int,
-    title: str,
-    text: str,
+    title: Text | str,
+    text: Text | str,
     *,
-    link: tuple[str, str] | None = None,
+    link: tuple[str, Text | str] | None = None,
     wait: int = 0,
     looks_again: bool = False,
     incident: str | None = None,
@@ -134,12 +135,25 @@ def device(request: Request) -> Device:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(language: Language) -> Environment:
     """Jinja, with what only pages have."""
-    found = templating.environment()
+    found = templating.environment(language)
     found.filters.update(masked=identities.masked)
     found.globals.update(url=_url, static=_static)
     return found
+
+
+def _answer(request: Request, template: str, status: int, headers: Mapping[str, str] | None, context: dict[str, Any]) -> Response:
+    """What is written in the reader's language, which follows from these headers of the request, and from the account."""
+    about = {"vary": "hx-request, accept-language, cookie", "content-language": client.language(request).code}
+    return HTMLResponse(_render(request, template, context), status, {**about, **(headers or {})})
+
+
+def _back(request: Request) -> str:
+    """Where the reader is, for a form that leads back there."""
+    scope = request.scope
+    here = f"{scope['path']}?{scope['query_string'].decode('latin-1')}".rstrip("?")
+    return paths.local(request, here) if scope["method"] == "GET" else paths.referred(request)
 
 
 def _render(request: Request, template: str, context: dict[str, Any]) -> str:
@@ -147,9 +161,10 @@ def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     settings = request.state.settings
     common = {"name": settings.name, "help": settings.help, "site": settings, "here": here, "account": None, "notice": None}
     common["has_apps"] = bool(request.state.apps.last)
+    common |= {"back": _back(request), "languages": languages.KNOWN.values()}
     account = context.get("account")
     common["binding_due_at"] = sessions.binding_due_at(account, settings) if account else None
-    return _environment().get_template(template).render(common | context, request=request)
+    return _environment(client.language(request)).get_template(template).render(common | context, request=request)
 
 
 @lru_cache(maxsize=256)

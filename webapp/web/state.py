@@ -1,4 +1,4 @@
-"""What every request can reach, typed. Filled once by the lifespan in `app.py`; only the last four are of one request."""
+"""What every request can reach, typed. Filled once by the lifespan in `app.py`; only from `form` on they are of one request."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -13,6 +13,7 @@ from webapp.accounts.census import Census
 from webapp.accounts.codes import Purpose
 from webapp.accounts.context import Context
 from webapp.accounts.population import Population
+from webapp.languages import Language
 from webapp.metrics import Metrics
 from webapp.settings import Settings
 from webapp.web.readiness import Readiness
@@ -52,6 +53,10 @@ class State(_State):
     """Set by `cookies` when this browser is to be remembered."""
     address: str
     """Set by `client` when it is first asked for."""
+    language: Language
+    """Set by `client` when it is first asked for, or by the guard that knows whose session it is."""
+    spoken: str
+    """Set by `cookies` when this browser has chosen a language."""
 
 
 Request = starlette.requests.Request[State]
