@@ -6,10 +6,11 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from webapp import clock
+from webapp import clock, templating
 from webapp.accounts import apps, ceremonies, domains, proving, sessions, tickets
 from webapp.accounts.apps import Place
 from webapp.accounts.ceremonies import Ceremony, Failed
+from webapp.languages import _
 from webapp.web import cookies, guards, paths, responses, touches
 from webapp.web.guards import Authenticated
 from webapp.web.state import Request
@@ -108,12 +109,14 @@ def _step(request: Request, who: Authenticated, entry: Entry) -> Response:
     app = apps.called(entry.place.app)
     match _owed(who, entry):
         case "group":
-            text = f"Your account may not open it. If it should, ask {request.state.settings.helper}."
-            return responses.refusal(request, 403, f"{app} is not open to you", text, link=_all(request))
+            title, helper = _("%(app)s is not open to you", app=app), templating.helper(request.state.settings)
+            text = _("Your account may not open it. If it should, ask %(helper)s.", helper=helper)
+            return responses.refusal(request, 403, title, text, link=_all(request))
         case "binding":
-            text = "It opens only with a security key, and none is bound to your account. Bind one, then open it again."
-            link = (responses.url(request, "binding.show"), "Bind a key")
-            return responses.refusal(request, 403, f"{app} needs your security key", text, link=link)
+            title = _("%(app)s needs your security key", app=app)
+            text = _("It opens only with a security key, and none is bound to your account. Bind one, then open it again.")
+            link = (responses.url(request, "binding.show"), _("Bind a key"))
+            return responses.refusal(request, 403, title, text, link=link)
         case "touch":
             return _touch(request, who, entry)
         case "code":
