@@ -48,7 +48,7 @@ def test_its_tests_pass_in_an_environment_that_has_keystead_from_the_wheel(clean
     assert [Path(file).is_relative_to(clean.parents[1]) for file in where.stdout.split()] == [True, True], where.stderr
     tests = run(clean, "-m", "pytest", "-p", "no:cacheprovider", "-ra", folder=tmp_path)
     assert tests.returncode == 0, tests.stdout + tests.stderr
-    assert "8 passed" in tests.stdout
+    assert "9 passed" in tests.stdout
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLE.glob("*.py")), ids=lambda file: file.name)

@@ -1,64 +1,96 @@
-"""A notice board that only people who have logged on at Keystead see. It has no accounts, passwords, keys or sessions of its own.
+"""A notice board behind Keystead. It has no accounts, passwords, keys or sessions of its own.
 
-It stands beside Keystead under the same host: a proxy sends /board here and everything else there. So browsers bring Keystead's
-cookie along, and whether that cookie opens an account is asked of Keystead itself, at every request. Never trusts a cookie
-that it did not ask about.
+The proxy before it asks Keystead about every request, and says in headers who sends it. So it must be reached through that proxy
+only: it listens on this machine, and believes the headers. Never lets anybody in who comes without them.
 """
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
-import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-PAGE = """<!doctype html><html lang="en"><title>Notice board</title><h1>Notice board</h1><ul>{notices}</ul>
-<form method="post"><label>A new notice <input name="notice" required></label> <button>Put it up</button></form></html>"""
+PAGE = """<!doctype html><html lang="en"><title>Notice board</title><h1>Notice board</h1>
+<p>You are {user}. <a href="/.keystead/leave">Log off</a></p><ul>{notices}</ul>
+<form method="post" action="/"><label>A new notice <input name="notice" required></label> <button>Put it up</button></form>"""
+NOTICE = "<li>{text} ({user}){button}"
+TAKE_DOWN = '<form method="post" action="/down/{number}"><button>Take it down</button></form>'
 
 
-def create_app(keystead: str, origin: str) -> Starlette:
-    """The board. `keystead` is where Keystead answers this machine, `origin` what people's browsers call the host of both."""
+class Notice(NamedTuple):
+    """`account` is whose it is: an id that nobody else ever gets, while usernames can change hands."""
+
+    account: str
+    user: str
+    text: str
+
+
+def create_app(origin: str) -> Starlette:
+    """The board, at this origin."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with httpx2.AsyncClient(base_url=keystead) as client:
-            yield {"keystead": client, "origin": origin, "notices": []}
+        yield {"origin": origin, "notices": {}}
 
-    return Starlette(routes=[Route("/board", board, methods=["GET", "POST"])], lifespan=lifespan)
+    routes = [
+        Route("/", board),
+        Route("/", put_up, methods=["POST"]),
+        Route("/down/{number:int}", take_down, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 def from_environ() -> Starlette:
     """The board that the environment describes: `uvicorn --factory noticeboard:from_environ`."""
-    return create_app(os.environ["BOARD_KEYSTEAD"], os.environ["BOARD_ORIGIN"])
+    return create_app(os.environ["BOARD_ORIGIN"])
 
 
 async def board(request: Request) -> Response:
-    """Read the notices, or put one up."""
-    try:
-        if not await lets_in(request):
-            return RedirectResponse("/logon?next=/board", 303)
-    except httpx2.TransportError:
-        return PlainTextResponse("Keystead does not answer. Try again in a moment.", 503)
-    if request.method == "GET":
-        return HTMLResponse(PAGE.format(notices="".join(f"<li>{escape(notice)}" for notice in request.state.notices)))
-    if request.headers.get("origin") != request.state.origin:
-        return PlainTextResponse("That did not come from the board.", 403)
+    """Read the notices."""
+    if not (account := who(request)):
+        return refused("This did not come through Keystead.")
+    notices: dict[int, Notice] = request.state.notices
+    lines = [line(number, notice, account) for number, notice in notices.items()]
+    return HTMLResponse(PAGE.format(user=escape(request.headers["remote-user"]), notices="".join(lines)))
+
+
+async def put_up(request: Request) -> Response:
+    """Put a notice up."""
+    if not (account := who(request)) or request.headers.get("origin") != request.state.origin:
+        return refused("That did not come from the board.")
+    notices = request.state.notices
     async with request.form() as form:
-        request.state.notices.append(str(form.get("notice", "")))
-    return RedirectResponse("/board", 303)
+        text = str(form.get("notice", ""))
+    notices[max(notices, default=0) + 1] = Notice(account, request.headers["remote-user"], text)
+    return RedirectResponse("/", 303)
 
 
-async def lets_in(request: Request) -> bool:
-    """Whether Keystead would show this visitor their account: with a bound key, not before it was touched.
+async def take_down(request: Request) -> Response:
+    """Take one's own notice down."""
+    if not (account := who(request)) or request.headers.get("origin") != request.state.origin:
+        return refused("That did not come from the board.")
+    number = request.path_params["number"]
+    found = request.state.notices.get(number)
+    if found is None or found.account != account:
+        return refused("That is not your notice.")
+    del request.state.notices[number]
+    return RedirectResponse("/", 303)
 
-    Nothing of the request but the cookie is passed on: to a browser that is too old, Keystead shows advice instead of pages.
-    """
-    answer = await request.state.keystead.get("/account", headers={"cookie": request.headers.get("cookie", "")})
-    if answer.status_code >= 500:
-        raise httpx2.TransportError(f"Keystead says {answer.status_code}")
-    return bool(answer.status_code == 200)
+
+def who(request: Request) -> str:
+    """The account that sends this, as the proxy says; nobody, if it did not come through it."""
+    return request.headers.get("keystead-account", "")
+
+
+def line(number: int, notice: Notice, account: str) -> str:
+    button = TAKE_DOWN.format(number=number) if notice.account == account else ""
+    return NOTICE.format(text=escape(notice.text), user=escape(notice.user), button=button)
+
+
+def refused(text: str) -> Response:
+    return PlainTextResponse(text, 403)
