@@ -24,7 +24,8 @@ from webapp.cli import backups, main
 from webapp.testing.mailbox import free_port
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CHINESE = ROOT / "README.zh-CN.md"
+PAGES = [ROOT / "README.md", CHINESE, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^( *)```\w*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 MADE = "keystead-2026-11-28T033007Z.jsonl"
 """The name of a backup, as an example."""
@@ -201,8 +202,21 @@ def test_doctor_is_the_step_before_the_last() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_command_in_a_block_is_run_by_a_test(page: Path) -> None:
-    ours = {"upgrading.md", "moving-domain.md", "README.md"}
+    ours = {"upgrading.md", "moving-domain.md", "README.md", CHINESE.name}
     assert (
         page.name in ours
         or [line for line in commands(page) if not line.startswith("keystead ") and not is_elsewhere(line)] == []
     )
+
+
+def test_the_chinese_readme_has_commands_of_the_english_one_and_leads_to_what_is_there() -> None:
+    english, chinese = (ROOT / "README.md").read_text(), CHINESE.read_text()
+    [block] = [text for _, text in BLOCK.findall(chinese) if RUN_IT in text]
+    assert block in english
+    assert set(commands(CHINESE)) <= set(commands(ROOT / "README.md"))
+    headings = {
+        re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in re.findall(r"^#+ (.+)$", english, re.MULTILINE)
+    }
+    for path, anchor in re.findall(r"\]\(([^)#]+)#?([^)]*)\)", chinese):
+        assert (ROOT / path).exists(), path
+        assert not anchor or anchor in headings
