@@ -67,7 +67,12 @@ class Apps:
 
     async def place(self, backend: Backend, address: str) -> Place | None:
         """The page of an app that has this address. None for any other: no address is taken apart here."""
-        for app in await self.read(backend):
+        await self.read(backend)
+        return self.last_place(address)
+
+    def last_place(self, address: str) -> Place | None:
+        """The same, by the apps that were read last: for a word on a page, which waits for no backend."""
+        for app in self.last:
             for origin in app.origins:
                 if address.startswith(f"{origin}/"):
                     return Place(app, origin, address.removeprefix(origin))
@@ -136,9 +141,14 @@ def owed(app: App, account: Account, session: Session, now: datetime) -> Owed | 
         return "binding"
     if keys and session.proof not in (("key",) if app.key == "required" else ("key", "recovery")):
         return "touch"
-    if app.fresh and not _is_fresh(timedelta(minutes=app.fresh), session, now, by_key=bool(keys)):
+    if app.fresh and not _is_fresh(fresh_for(app.fresh, by_key=bool(keys)), session, now):
         return "touch" if keys else "code"
     return None
+
+
+def fresh_for(minutes: int, *, by_key: bool) -> timedelta:
+    """How long a proof is fresh. Where no key is bound, typing another code within ten minutes would show nothing more."""
+    return timedelta(minutes=minutes) if by_key else max(timedelta(minutes=minutes), sessions.PROOF_LIFETIME)
 
 
 def proof_of(account: Account, session: Session) -> str:
@@ -188,11 +198,8 @@ def _origins(settings: Settings, addresses: Iterable[str]) -> tuple[str, ...]:
     return origins
 
 
-def _is_fresh(within: timedelta, session: Session, now: datetime, *, by_key: bool) -> bool:
-    if session.proven_at is None:
-        return False
-    # where no key is bound, typing another code within ten minutes shows nothing more
-    return now - session.proven_at < (within if by_key else max(within, sessions.PROOF_LIFETIME))
+def _is_fresh(within: timedelta, session: Session, now: datetime) -> bool:
+    return session.proven_at is not None and now - session.proven_at < within
 
 
 # operations, on the site's record

@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from backends.records import App
 from webapp import clock, templating
 from webapp.accounts import apps, ceremonies, domains, proving, sessions, tickets
 from webapp.accounts.apps import Place
 from webapp.accounts.ceremonies import Ceremony, Failed
-from webapp.languages import _
+from webapp.languages import Text, _, _n
 from webapp.web import cookies, guards, paths, responses, touches
 from webapp.web.guards import Authenticated
 from webapp.web.state import Request
@@ -25,13 +26,12 @@ MAX_ADDRESS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An app as a page shows it: `fresh` in minutes, 0 where a proof may be of any age; `needs_key`: none is bound."""
+    """An app as a page shows it: what it wants of whoever opens it, and whether a key must be bound before."""
 
     name: str
     address: str
     host: str
-    key_required: bool
-    fresh: int
+    wants: Text
     needs_key: bool
 
 
@@ -53,11 +53,8 @@ async def show(request: Request, who: Authenticated) -> Response:
     """Your applications: those that this account may open."""
     known = await request.state.apps.read(request.state.backend)
     bound = bool(sessions.keys_in_force(who.account))
-    shown = [
-        Shown(apps.called(app), app.origins[0], apps.host_of(app.origins[0]), app.key == "required", app.fresh or 0, not bound)
-        for app in known
-        if apps.is_open_to(app, who.account)
-    ]
+    shown = [_shown(app, bound) for app in known if apps.is_open_to(app, who.account)]
+    shown.sort(key=lambda app: app.name.casefold())
     notice = NOTICES.get(request.query_params.get("notice", ""))
     return responses.page(request, "apps.html", account=who.account, apps=shown, notice=notice)
 
@@ -102,6 +99,29 @@ async def finish_touch(request: Request, who: Authenticated) -> Response:
     who.context.metrics.ceremony("prove", "accepted")
     cookies.hand_out(request, token)
     return responses.go(request, "apps.enter", entry.fields)
+
+
+def _shown(app: App, bound: bool) -> Shown:
+    origin, needs_key = app.origins[0], app.key == "required" and not bound
+    return Shown(apps.called(app), origin, apps.host_of(origin), _wants(app, bound), needs_key)
+
+
+def _wants(app: App, bound: bool) -> Text:
+    """What the app asks for, of whoever has a key bound or has none."""
+    if not app.fresh:
+        return _("Opens with your logon by key") if bound else _("Opens with your logon")
+    minutes = int(apps.fresh_for(app.fresh, by_key=bound).total_seconds()) // 60
+    if minutes % 60 == 0:
+        return _again_after_hours(minutes // 60, bound)
+    if bound:
+        return _n("Asks for your key again after %(count)s minute", "Asks for your key again after %(count)s minutes", minutes)
+    return _n("Asks for a code again after %(count)s minute", "Asks for a code again after %(count)s minutes", minutes)
+
+
+def _again_after_hours(hours: int, bound: bool) -> Text:
+    if bound:
+        return _n("Asks for your key again after %(count)s hour", "Asks for your key again after %(count)s hours", hours)
+    return _n("Asks for a code again after %(count)s hour", "Asks for a code again after %(count)s hours", hours)
 
 
 def _step(request: Request, who: Authenticated, entry: Entry) -> Response:
@@ -165,6 +185,7 @@ def _touch(
         status,
         account=who.account,
         app=apps.called(entry.place.app),
+        host=apps.host_of(entry.place.origin),
         fresh=entry.place.app.fresh or 0,
         by_recovery=who.session.proof == "recovery",
         ask=ask,

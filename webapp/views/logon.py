@@ -250,6 +250,7 @@ def _form(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     shown: dict[str, Any] = {"username": username[:MAX_NAME], "next": wanted, "error": error, "notice": notice}
+    shown["app"] = responses.app_ahead(request, paths.local(request, wanted))
     return responses.page(request, "logon.html", status, headers, can_join=bool(request.state.settings.join), **shown)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from backends.records import SecurityKey
 from webapp import languages, templating
-from webapp.accounts import identities, sessions
+from webapp.accounts import apps, identities, sessions
 from webapp.accounts.keys import slug
 from webapp.languages import Language, Text
 from webapp.web import browsers, client, paths
@@ -92,6 +92,15 @@ def url(request: Request, route: str, **params: str) -> str:
     """The path of a route, with the prefix that we are served under. Never the Host header."""
     path = request.app.url_path_for(route, **params) if params else _fixed_path(request.app, route)
     return f"{request.state.settings.prefix}{path}"
+
+
+def app_ahead(request: Request, path: str) -> str:
+    """What the app is called that this path of ours leads into; empty for every other path, and where no app is listed there."""
+    route, _, query = path.partition("?")
+    if route != url(request, "apps.enter"):
+        return ""
+    place = request.state.apps.last_place(dict(parse_qsl(query)).get("to", ""))
+    return apps.called(place.app) if place else ""
 
 
 @dataclass(frozen=True, slots=True)
