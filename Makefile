@@ -8,7 +8,10 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras --allow-unsafe --no-annotate --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: demo test quick check words pythons parts mutants format bench pins clean
+# Beside the Caddy that is installed: versions differ in what they pass on. Where there is none for this machine, tests are skipped.
+CADDIES := $(VENV)/caddy-2.10.2 $(VENV)/caddy-2.11.7
+
+.PHONY: demo test quick check words caddies pythons parts mutants format bench pins clean
 
 # Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.
 demo: $(VENV)/demo
@@ -18,7 +21,7 @@ demo: $(VENV)/demo
 PYTHONS ?= $(shell for p in python3.11 python3.12 python3.13 python3.14; do $$p -c '' 2>/dev/null && echo $$p; done)
 
 # Everything. Without Chromium or Firefox their tests are skipped, aloud; with CI=true a skip is a failure.
-test: check
+test: check caddies
 	@$(BIN)/python -c 'import platform; print("Tested on Python", platform.python_version())'
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 -m "not clock" --ignore=tests/browser
@@ -58,6 +61,8 @@ words: $(VENV)/test
 	$(BIN)/python -m tests.catalogues
 	$(BIN)/python -m tests.words
 
+caddies: $(CADDIES)
+
 format: $(VENV)/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -83,6 +88,11 @@ $(VENV)/demo: requirements.txt | $(BIN)/python
 	@echo "Installing what Keystead needs (the first time only) ..."
 	@$(INSTALL) --require-hashes -r requirements.txt
 	@touch $@
+
+$(CADDIES): $(VENV)/caddy-%: tests/deploy/caddy-%.txt | $(BIN)/python
+	@echo "Installing Caddy $* for the tests (the first time only) ..."
+	@rm -rf $@
+	@$(INSTALL) --require-hashes --no-deps --only-binary :all: --target $@ -r $< && touch $@ || echo "Not to be had: its tests are skipped."
 
 $(VENV)/test: requirements-dev.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what Keystead and its tests need (the first time only) ..."

@@ -14,7 +14,10 @@ from tests.browser import keys as virtual
 from tests.browser.conftest import Visit
 
 SECONDS = 15
-HOSTS = ["localhost", "keys.example.test", "www.example.test", "account.old-example.test", "account.new-example.test"]
+HOSTS = [
+    "localhost", "keys.example.test", "www.example.test", "account.old-example.test", "account.new-example.test",
+    "account.example.com", "wiki.example.com", "console.example.net", "payroll.example.org",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -95,8 +95,10 @@ def test_the_environment_holds_what_is_pinned_and_nothing_else(slug: Path) -> No
 def test_pushed_to_a_platform_somebody_logs_on_with_a_key(slug: Path, certificate: Path, tmp_path: Path, visit: Visit) -> None:
     if PROGRAMS["caddy"] is None:
         pytest.skip("caddy IS NOT INSTALLED: nothing was pushed")
-    ports = {"http": free_port(), "https": free_port(), "keystead": free_port()}
-    router = Place(host="localhost", other_host="www.example.test", certificate=certificate, **ports)
+    http, https, keystead = free_port(), free_port(), free_port()
+    router = Place(
+        host="localhost", other_host="www.example.test", http=http, https=https, keystead=keystead, certificate=certificate
+    )
     url = f"https://localhost:{router.https}"
     with (
         SmtpMailbox() as mailbox,

@@ -74,12 +74,9 @@ def _get(connected: socket.socket, host: str, path: str, headers: dict[str, str]
 
 def place(prefix: str, certificate: Path) -> Place:
     """The site under test is at localhost; the file's other one is where nobody looks."""
-    hosts = (
-        {"host": "keys.example.test", "other_host": "localhost"}
-        if prefix
-        else {"host": "localhost", "other_host": "www.example.test"}
-    )
-    return Place(**hosts, http=free_port(), https=free_port(), keystead=free_port(), certificate=certificate)
+    host, other = ("keys.example.test", "localhost") if prefix else ("localhost", "www.example.test")
+    ports = free_port(), free_port(), free_port()
+    return Place(host=host, other_host=other, http=ports[0], https=ports[1], keystead=ports[2], certificate=certificate)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ def tunnel(ports: Mapping[str, int]) -> Iterator[int]:
 
     class Tunnel(socketserver.StreamRequestHandler):
         timeout = SECONDS
+        disable_nagle_algorithm = True
 
         def handle(self) -> None:
             host = self.rfile.readline().decode("latin-1").partition(" ")[2].partition(":")[0]
@@ -25,6 +26,7 @@ def tunnel(ports: Mapping[str, int]) -> Iterator[int]:
                 return
             try:
                 with socket.create_connection(("127.0.0.1", ports[host]), SECONDS) as there:
+                    there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
                     back = threading.Thread(target=_pump, args=(there, self.connection), daemon=True)
                     back.start()

@@ -248,7 +248,8 @@ def _shut(why: str, asked: Asked, place: Place) -> Response:
     location = {"location": f"{begin}?back={forwarded.in_query(forwarded.back(asked.path))}"} if asked.is_page else {}
     if location and not asked.by_nginx:
         return Response(None, 302, location)
-    return JSONResponse({"error": why, "app": place.app.name, "begin": begin}, 401, location)
+    # nginx hands headers on, and no body
+    return JSONResponse({"error": why, "app": place.app.name, "begin": begin}, 401, {"keystead-reason": why} | location)
 
 
 async def _again(request: Request, place: Place, path: str, why: str) -> Response:

@@ -17,6 +17,8 @@ OURS = (b"remote-", b"keystead-")
 ORIGINAL = (b"x-original-url", b"x-original-method")
 FORWARDED = (b"x-forwarded-host", b"x-forwarded-uri", b"x-forwarded-method", b"x-forwarded-proto")
 _JUDGED = frozenset((*ORIGINAL, *FORWARDED))
+_NO_PAGE = (b"upgrade", b"sec-websocket-key", b"x-requested-with")
+"""What no browser sends that opens a page. Of a websocket, nginx and Traefik pass on the key and not the upgrade."""
 _PLAIN = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord("-") for byte in bytes(range(256)).lower())
 """Letters and digits as they are, in lower case, and a hyphen for everything else: as CGI and WSGI make names alike."""
 
@@ -109,6 +111,6 @@ def _parts(url: str) -> tuple[str, str]:
 
 def _is_page(headers: dict[bytes, bytes]) -> bool:
     """Whether it is a browser that opens a page, and neither a script nor a websocket: to those, a redirect says nothing."""
-    if headers.get(b"upgrade") or b"x-requested-with" in headers:
+    if not headers.keys().isdisjoint(_NO_PAGE):
         return False
     return headers.get(b"sec-fetch-mode", b"navigate") == b"navigate" and b"text/html" in headers.get(b"accept", b"")
