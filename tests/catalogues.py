@@ -106,7 +106,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         catalogue = updated(folder, template)
         (folder / "keystead.po").write_text(text(catalogue), encoding="utf-8")
-        (folder / "keystead.mo").write_bytes(compiled(catalogue))
+        (folder / "keystead.mo").write_bytes(compiled(updated(folder, template)))  # as whoever reads the file finds it
         left = len(missing(catalogue))
         sys.stdout.write(f"{folder.parent.name}: {len(catalogue) - left} of {len(catalogue)}\n")
 

@@ -17,6 +17,7 @@ from webapp.accounts.decision import AccountGone
 from webapp.accounts.limits import TooOften
 from webapp.accounts.passwords import Busy
 from webapp.accounts.sessions import AlreadySignedIn, BindingOwed, KeyOwed, NotProven, NotSignedIn
+from webapp.languages import Text, _
 from webapp.views import (
     account,
     activity,
@@ -142,10 +143,10 @@ def route(method: str, path: str, view: View) -> Route:
 
 async def cross_origin(scope: Any, receive: Any, send: Any) -> None:
     """A form that was not sent from one of our pages."""
-    text = "This was not sent from a page of this site, so it was not done. Open the site by its usual address and try again."
+    text = _("This was not sent from a page of this site, so it was not done. Open the site by its usual address and try again.")
     request = Request(scope, receive)
-    link = (request.state.settings.public_url, "Open the site")
-    await responses.refusal(request, 403, "Not from here", text, link=link)(scope, receive, send)
+    link = (request.state.settings.public_url, _("Open the site"))
+    await responses.refusal(request, 403, _("Not from here"), text, link=link)(scope, receive, send)
 
 
 async def too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
@@ -153,7 +154,7 @@ async def too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
     await responses.page(Request(scope, receive), "browser.html", 403, found=found)(scope, receive, send)
 
 
-async def _not_signed_in(request: Request, _: Exception) -> Response:
+async def _not_signed_in(request: Request, why: Exception) -> Response:
     """To the logon, and back afterwards. Who had a session is told that it ended.
 
     A page that htmx works on is loaded anew: its session may just have got a new cookie in another tab.
@@ -165,7 +166,7 @@ async def _not_signed_in(request: Request, _: Exception) -> Response:
     return responses.go(request, "logon.show", {name: text for name, text in query.items() if text})
 
 
-async def _key_owed(request: Request, _: Exception) -> Response:
+async def _key_owed(request: Request, why: Exception) -> Response:
     wanted = _wanted(request)
     return responses.go(
         request, "logon.key", {"next": wanted} if wanted not in ("", responses.url(request, "account.show")) else {}
@@ -181,15 +182,15 @@ def _wanted(request: Request) -> str:
     return paths.local(request, page)
 
 
-async def _binding_owed(request: Request, _: Exception) -> Response:
+async def _binding_owed(request: Request, why: Exception) -> Response:
     return responses.go(request, "binding.show")
 
 
-async def _already_signed_in(request: Request, _: Exception) -> Response:
+async def _already_signed_in(request: Request, why: Exception) -> Response:
     return responses.go(request, "account.show")
 
 
-async def _not_proven(request: Request, _: Exception) -> Response:
+async def _not_proven(request: Request, why: Exception) -> Response:
     """To the step that gives the proof, and then back to the page that wanted it. Who lost it meanwhile is told why."""
     asks = request.method == "GET"
     page = paths.local(request, request.url.path) if asks else paths.referred(request)
@@ -198,79 +199,81 @@ async def _not_proven(request: Request, _: Exception) -> Response:
 
 
 _BAD_FORMS = {
-    400: "That form could not be read.",
-    408: "It did not arrive within ten seconds, and nothing was done. Check your connection, then try again.",
-    413: "That is more than this page takes. Nothing was done.",
-    415: "This page takes an ordinary form. Nothing was done.",
+    400: _("That form could not be read."),
+    408: _("It did not arrive within ten seconds, and nothing was done. Check your connection, then try again."),
+    413: _("That is more than this page takes. Nothing was done."),
+    415: _("This page takes an ordinary form. Nothing was done."),
 }
 _INSTEAD = {
-    limits.KEY_STEP.name: ("logon.recovery_code", "Use a recovery code"),
-    limits.RECOVERY.name: ("logon.key", "Use your key"),
-    limits.PASSWORD_CHANGE.name: ("forgotten.show", "Set a new password by mail"),
-    limits.RESET_ASKER.name: ("logon.show", "Back to the logon"),
+    limits.KEY_STEP.name: ("logon.recovery_code", _("Use a recovery code")),
+    limits.RECOVERY.name: ("logon.key", _("Use your key")),
+    limits.PASSWORD_CHANGE.name: ("forgotten.show", _("Set a new password by mail")),
+    limits.RESET_ASKER.name: ("logon.show", _("Back to the logon")),
 }
 """What else there is for whoever has to wait, by the limit."""
 
 
-def _back(request: Request) -> tuple[str, str] | None:
+def _back(request: Request) -> tuple[str, Text] | None:
     """To the page that the form stands on; None if it is still there, or nobody knows which."""
     page = "" if request.method == "GET" or responses.by_htmx(request) else paths.referred(request)
-    return (page, "Back to the page") if page else None
+    return (page, _("Back to the page")) if page else None
 
 
 async def _bad_form(request: Request, bad: Any) -> Response:
-    return responses.refusal(request, bad.status, "That could not be read", _BAD_FORMS[bad.status], link=_back(request))
+    return responses.refusal(request, bad.status, _("That could not be read"), _BAD_FORMS[bad.status], link=_back(request))
 
 
 async def _too_often(request: Request, often: Any) -> Response:
     refusals.record(client.context(request), "attempt", often.account_id or refusals.NOBODY, why=often.limit)
-    route, words = _INSTEAD.get(often.limit, ("account.show", "Go to your account"))
+    route, words = _INSTEAD.get(often.limit, ("account.show", _("Go to your account")))
     link = (responses.url(request, route), words)
-    return responses.refusal(request, 429, "Too many attempts", "Nothing is lost.", link=link, wait=often.seconds)
+    return responses.refusal(request, 429, _("Too many attempts"), _("Nothing is lost."), link=link, wait=often.seconds)
 
 
-async def _too_many(request: Request, _: Exception) -> Response:
-    return responses.refusal(request, 429, "Too many attempts", "Nothing is lost.", wait=300)
+async def _too_many(request: Request, why: Exception) -> Response:
+    return responses.refusal(request, 429, _("Too many attempts"), _("Nothing is lost."), wait=300)
 
 
 async def _busy(request: Request, busy: Any) -> Response:
-    text = "Very many people are logging on at the moment. Nothing was changed. Try again in a few seconds."
-    return responses.refusal(request, 503, "Back in a moment", text, link=_back(request), wait=busy.retry_after, looks_again=True)
+    text = _("Very many people are logging on at the moment. Nothing was changed. Try again in a few seconds.")
+    return responses.refusal(
+        request, 503, _("Back in a moment"), text, link=_back(request), wait=busy.retry_after, looks_again=True
+    )
 
 
 async def _unavailable(request: Request, unavailable: Exception) -> Response:
     log.error("backend unavailable: %s", unavailable)
-    text = "The place where accounts are kept does not answer at the moment. Nothing was changed. Try again in a few seconds."
-    return responses.refusal(request, 503, "Back in a moment", text, link=_back(request), wait=5, looks_again=True)
+    text = _("The place where accounts are kept does not answer at the moment. Nothing was changed. Try again in a few seconds.")
+    return responses.refusal(request, 503, _("Back in a moment"), text, link=_back(request), wait=5, looks_again=True)
 
 
 async def _uncertain(request: Request, uncertain: Exception) -> Response:
     log.error("a commit of unknown outcome: %s", uncertain.__cause__)
-    text = (
+    text = _(
         "The place where accounts are kept stopped answering while this was being done. It may or may not have been done: "
         "look at your account before you try again."
     )
-    link = (responses.url(request, "account.show"), "Look at your account")
-    return responses.refusal(request, 503, "We do not know", text, link=link, headers={"retry-after": "5"})
+    link = (responses.url(request, "account.show"), _("Look at your account"))
+    return responses.refusal(request, 503, _("We do not know"), text, link=link, headers={"retry-after": "5"})
 
 
 async def _http(request: Request, refused: Any) -> Response:
     titles = {
-        404: ("There is no such page", "Check the address, or go to your account."),
+        404: (_("There is no such page"), _("Check the address, or go to your account.")),
         405: (
-            "This page opens otherwise",
-            "What this address does begins at another page. Go to your account, and start from there.",
+            _("This page opens otherwise"),
+            _("What this address does begins at another page. Go to your account, and start from there."),
         ),
     }
-    title, text = titles.get(refused.status_code, ("That did not work", "The request could not be understood."))
+    title, text = titles.get(refused.status_code, (_("That did not work"), _("The request could not be understood.")))
     return responses.refusal(request, refused.status_code, title, text, headers=refused.headers)
 
 
-async def _our_fault(request: Request, _: Exception) -> Response:
+async def _our_fault(request: Request, why: Exception) -> Response:
     """We are wrong. Starlette raises the error again, so that the server logs its traceback, under the id that the page shows."""
-    text = "Something went wrong on our side. If it happens again, ask for help."
+    text = _("Something went wrong on our side. If it happens again, ask for help.")
     return responses.refusal(
-        request, 500, "Our mistake", text, incident=logs.request_id.get(), headers=headers.secure(request.state.settings)
+        request, 500, _("Our mistake"), text, incident=logs.request_id.get(), headers=headers.secure(request.state.settings)
     )
 
 

@@ -8,75 +8,78 @@ from backends.records import Event
 from webapp.accounts import undoing
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import slug
+from webapp.languages import Text, _
 from webapp.web import guards, responses, wording
 from webapp.web.guards import Authenticated, Fresh
 from webapp.web.state import Request
 
 PAGE = 25
-NOTICES = {"undone": "It is taken back.", "over": "There is nothing left to take back."}
+NOTICES = {"undone": _("It is taken back."), "over": _("There is nothing left to take back.")}
 
 
 class Advice(NamedTuple):
     """What to do about an event that was not oneself, and where: routes, with what their links say."""
 
-    text: str
-    links: tuple[tuple[str, str], ...] = ()
+    text: Text | None
+    links: tuple[tuple[str, Text], ...] = ()
 
 
-_PASSWORD = ("password.change", "Change your password")
-_FORGOTTEN = ("forgotten.show", "Set a new password by mail")
-_SESSIONS = ("sessions.show", "See where you are logged on")
-_SECURITY = ("account.security", "Security Settings")
-_CODES = ("recovery.show", "Make new recovery codes")
-_KNOWN = Advice("Somebody knows your password: change it. Without a key or a code of yours they do not get in.", (_PASSWORD,))
-_CALLED = Advice("Somebody called the help desk in your name. They know your password: change it.", (_PASSWORD,))
+_PASSWORD = ("password.change", _("Change your password"))
+_FORGOTTEN = ("forgotten.show", _("Set a new password by mail"))
+_SESSIONS = ("sessions.show", _("See where you are logged on"))
+_SECURITY = ("account.security", _("Security Settings"))
+_CODES = ("recovery.show", _("Make new recovery codes"))
+_KNOWN = Advice(_("Somebody knows your password: change it. Without a key or a code of yours they do not get in."), (_PASSWORD,))
+_CALLED = Advice(_("Somebody called the help desk in your name. They know your password: change it."), (_PASSWORD,))
 _MAILBOX = Advice(
-    "Somebody reads your mail. Change the password of your mailbox first, then the one here.", (_FORGOTTEN, _SESSIONS)
+    _("Somebody reads your mail. Change the password of your mailbox first, then the one here."), (_FORGOTTEN, _SESSIONS)
 )
 _INSIDE = Advice(
-    "Somebody else is logged on as you. End every session that is not yours, and change your password.", (_SESSIONS, _PASSWORD)
+    _("Somebody else is logged on as you. End every session that is not yours, and change your password."), (_SESSIONS, _PASSWORD)
 )
-_UNDECIDED = Advice("You decide about each of your keys in the Security Settings. Unbind what you do not know.", (_SECURITY,))
+_UNDECIDED = Advice(_("You decide about each of your keys in the Security Settings. Unbind what you do not know."), (_SECURITY,))
 ADVICE = {
-    "logged on": Advice("Somebody knows your password. End that session, then change your password.", (_PASSWORD, _SECURITY)),
+    "logged on": Advice(_("Somebody knows your password. End that session, then change your password."), (_PASSWORD, _SECURITY)),
     "logged off": _INSIDE,
     "proof given": _INSIDE,
     "session ended": _INSIDE,
     "sessions ended": _INSIDE,
-    "key bound": Advice("It opens your account together with your password. Unbind it, and change your password.", (_PASSWORD,)),
+    "key bound": Advice(
+        _("It opens your account together with your password. Unbind it, and change your password."), (_PASSWORD,)
+    ),
     "key unbound": Advice(
-        "That cannot be taken back, but the key can be bound again.", (("binding.show", "Bind a key"), _PASSWORD, _SESSIONS)
+        _("That cannot be taken back, but the key can be bound again."), (("binding.show", _("Bind a key")), _PASSWORD, _SESSIONS)
     ),
     "key renamed": _UNDECIDED,
     "key suspended": _UNDECIDED,
     "key reinstated": _UNDECIDED,
-    "key mislaid": Advice("A touch of the key takes that back, until it is unbound.", (_SECURITY, _SESSIONS, _PASSWORD)),
-    "key found": Advice("Somebody has the key that was mislaid. Unbind it.", (_SECURITY, _SESSIONS, _PASSWORD)),
+    "key mislaid": Advice(_("A touch of the key takes that back, until it is unbound."), (_SECURITY, _SESSIONS, _PASSWORD)),
+    "key found": Advice(_("Somebody has the key that was mislaid. Unbind it."), (_SECURITY, _SESSIONS, _PASSWORD)),
     "key tried": _INSIDE,
     "key refused": _KNOWN,
-    "clone suspected": Advice("Bind another key, then unbind this one.", (_SECURITY,)),
-    "recovery codes made": Advice("Whoever has them can log on with your password. Make your own.", (_CODES, _PASSWORD)),
-    "recovery codes void": Advice("That cannot be taken back. Make new ones.", (_CODES, _SESSIONS)),
+    "clone suspected": Advice(_("Bind another key, then unbind this one."), (_SECURITY,)),
+    "recovery codes made": Advice(_("Whoever has them can log on with your password. Make your own."), (_CODES, _PASSWORD)),
+    "recovery codes void": Advice(_("That cannot be taken back. Make new ones."), (_CODES, _SESSIONS)),
     "recovery code used": Advice(
-        "Somebody has your recovery codes and your password. New codes make the old ones void.", (_CODES, _PASSWORD, _SESSIONS)
+        _("Somebody has your recovery codes and your password. New codes make the old ones void."), (_CODES, _PASSWORD, _SESSIONS)
     ),
     "recovery code refused": _KNOWN,
     "recovery code tried": _INSIDE,
-    "password changed": Advice("That cannot be taken back. Set another one.", (_FORGOTTEN, _SESSIONS)),
+    "password changed": Advice(_("That cannot be taken back. Set another one."), (_FORGOTTEN, _SESSIONS)),
     "password reset": _MAILBOX,
-    "e-mail changed": Advice("Change it back.", (("email.show", "Change the e-mail address"), _PASSWORD)),
+    "e-mail changed": Advice(_("Change it back."), (("email.show", _("Change the e-mail address")), _PASSWORD)),
     "frozen": _MAILBOX,
     "unfrozen": _INSIDE,
     "opening asked": _KNOWN,
     "opening stopped": _INSIDE,
-    "opened after the wait": Advice("End that session, and change your password.", (_PASSWORD, _SECURITY)),
+    "opened after the wait": Advice(_("End that session, and change your password."), (_PASSWORD, _SECURITY)),
     "number asked": _KNOWN,
     "number looked up": _CALLED,
     "pass given": _CALLED,
-    "pass used": Advice("End that session, and change your password.", (_PASSWORD, _SESSIONS)),
+    "pass used": Advice(_("End that session, and change your password."), (_PASSWORD, _SESSIONS)),
     "browser made known": _MAILBOX,
 }
-_OTHERS = Advice("")
+_OTHERS = Advice(None)
 """Of what nobody does but whoever runs the site: whom to ask stands on the page."""
 
 
@@ -139,5 +142,5 @@ def _number(text: str) -> int | None:
 
 
 def _gone(request: Request) -> Response:
-    link = (responses.url(request, "activity.show"), "Back to the activity")
-    return responses.refusal(request, 404, "That is not in your activity", "It is too old, and was deleted.", link=link)
+    link = (responses.url(request, "activity.show"), _("Back to the activity"))
+    return responses.refusal(request, 404, _("That is not in your activity"), _("It is too old, and was deleted."), link=link)

@@ -11,13 +11,14 @@ from webapp.accounts import ceremonies, keys
 from webapp.accounts.ceremonies import Failed
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
+from webapp.languages import _
 from webapp.web import cookies, guards, paths, responses, steps, touches
 from webapp.web.guards import Authenticated, Fresh, Proven, ProvenToBind, ToBind
 from webapp.web.state import Request
 
 NOTICES = {
-    "joined": "Your account is ready. Next, bind your security key.",
-    "late": "For this, show once more that it is you. Nothing is lost.",
+    "joined": _("Your account is ready. Next, bind your security key."),
+    "late": _("For this, show once more that it is you. Nothing is lost."),
 }
 
 
@@ -107,12 +108,12 @@ async def name_key(request: Request, who: Proven) -> Response:
     try:
         account = await who.change(keys.rename, keys.id_of(slug), request.state.form.get("name", ""))
     except KeyNotBound:
-        return steps.row(request, who, error="That key is no longer bound.", status=404)
+        return steps.row(request, who, error=_("That key is no longer bound."), status=404)
     except Refused:
-        return steps.row(request, who, editing=slug, error="Give the key a name.", status=422)
+        return steps.row(request, who, editing=slug, error=_("Give the key a name."), status=422)
     if not responses.by_htmx(request):
         return responses.go(request, "account.security", {"notice": "renamed"})
-    return steps.row(request, replace(who, account=account), notice="The key has a new name.")
+    return steps.row(request, replace(who, account=account), notice=_("The key has a new name."))
 
 
 @guards.fresh
@@ -140,7 +141,7 @@ async def unbind(request: Request, who: Authenticated) -> Response:
     try:
         key = keys.find(who.account, keys.id_of(request.path_params["key"]))
         if not guards.is_proven(who, now=True):
-            return steps.unbind(request, who, key, error="Touch a key first, to show that it is you.", status=403)
+            return steps.unbind(request, who, key, error=_("Touch a key first, to show that it is you."), status=403)
         token = who.new_token()
         account = await who.demanding("fresh").change(keys.unbind_here, key.id, who.session.id, token)
     except KeyNotBound:

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from webapp.accounts import identities
 from webapp.accounts.codes import Wrong
+from webapp.languages import Text, _
 from webapp.notifications.verification import NotSent
 from webapp.web import cookies, guards, responses, steps, wording
 from webapp.web.guards import Fresh, Proven
@@ -23,9 +24,9 @@ async def send_code(request: Request, who: Fresh) -> Response:
     """Send a code to the new address."""
     email = request.state.form.get("email", "").strip()
     if not identities.is_address(email):
-        return _page(request, who, error="That is not an e-mail address.", typed=email[:320], status=422)
+        return _page(request, who, error=_("That is not an e-mail address."), typed=email[:320], status=422)
     if email == who.account.email:
-        return _page(request, who, error="That is your address already.", typed=email, status=422)
+        return _page(request, who, error=_("That is your address already."), typed=email, status=422)
     try:
         await request.state.sender.send_code(who.context, who.account, who.session.id, "email", email)
     except NotSent as not_sent:
@@ -50,7 +51,7 @@ async def verify(request: Request, who: Proven) -> Response:
 
 
 def _page(
-    request: Request, who: Proven, *, error: str | None = None, typed: str = "", wait: int = 0, status: int = 200
+    request: Request, who: Proven, *, error: Text | None = None, typed: str = "", wait: int = 0, status: int = 200
 ) -> Response:
     code = steps.code_step(who, "email", None, error=error, wait=wait)
     return responses.page(request, "email.html", status, account=who.account, code=code, typed=typed)

@@ -19,6 +19,7 @@ from webapp.accounts.context import Context
 from webapp.accounts.decision import Operation, Refused
 from webapp.accounts.limits import TooOften
 from webapp.accounts.links import Link
+from webapp.languages import Text, _
 from webapp.web import client, cookies, guards, responses, wording
 from webapp.web.state import Request
 
@@ -117,18 +118,20 @@ async def _known(request: Request, token: str) -> tuple[Link | None, Account | N
     return (link, account) if link and account and links.fingerprint(account) == link.fact else (None, None)
 
 
-def _reset(request: Request, token: str, *, error: str | None = None, status: int = 200) -> Response:
+def _reset(request: Request, token: str, *, error: Text | None = None, status: int = 200) -> Response:
     shown: dict[str, Any] = {"token": token, "error": error, "field": "new", "shortest": passwords.MIN_LENGTH}
     return responses.panel(request, "reset.html", "_weak.html", status, **shown)
 
 
 def _over(request: Request) -> Response:
-    link = (responses.url(request, "forgotten.show"), "Ask for a new mail")
-    text = "A link works once, for 30 minutes. If you still need a new password, ask again."
-    return responses.refusal(request, 410, "This link is over", text, link=link)
+    link = (responses.url(request, "forgotten.show"), _("Ask for a new mail"))
+    text = _("A link works once, for 30 minutes. If you still need a new password, ask again.")
+    return responses.refusal(request, 410, _("This link is over"), text, link=link)
 
 
 def _known_over(request: Request) -> Response:
-    link = (responses.url(request, "logon.show"), "Log on")
-    text = "A link works once, for 30 minutes. Try to log on: if this browser has to wait, you can have another one mailed there."
-    return responses.refusal(request, 410, "This link is over", text, link=link)
+    link = (responses.url(request, "logon.show"), _("Log on"))
+    text = _(
+        "A link works once, for 30 minutes. Try to log on: if this browser has to wait, you can have another one mailed there."
+    )
+    return responses.refusal(request, 410, _("This link is over"), text, link=link)

@@ -15,11 +15,12 @@ from webapp.accounts import commits, devices, identities, joining, limits, links
 from webapp.accounts.context import Context
 from webapp.accounts.decision import Refused
 from webapp.accounts.limits import TooOften
+from webapp.languages import Text, _
 from webapp.web import client, cookies, guards, responses, wording
 from webapp.web.state import Request
 
-NAME = f"Use 1 to {identities.MAX_USERNAME} characters, without @ and without blanks around them."
-TAKEN = "That name is taken. Choose another."
+NAME = _("Use 1 to %(most)s characters, without @ and without blanks around them.", most=identities.MAX_USERNAME)
+TAKEN = _("That name is taken. Choose another.")
 
 
 @guards.anyone
@@ -62,7 +63,8 @@ async def join(request: Request) -> Response:
     wrong = await _wrong_name(ctx, username)
     weakness = passwords.weakness(password, (username, account.invitation.email, ctx.settings.name))
     if wrong or weakness:
-        error = " ".join([wrong, wording.WEAK_PASSWORDS[weakness] if weakness else ""]).strip()
+        weak = wording.WEAK_PASSWORDS[weakness] if weakness else None
+        error = _("%(name)s %(password)s", name=wrong, password=weak) if wrong and weak else wrong or weak
         return _choose(request, account, token, username, error=error, field="username" if wrong else "password", status=422)
     try:
         return await _join(request, ctx, account, username, password)
@@ -83,11 +85,11 @@ async def _join(request: Request, ctx: Context, account: Account, username: str,
     return responses.go(request, "binding.show", {"notice": "joined"})
 
 
-async def _wrong_name(ctx: Context, username: str) -> str:
-    """Why nobody can be called this; empty if they can. Whether it is taken is decided by the commit."""
+async def _wrong_name(ctx: Context, username: str) -> Text | None:
+    """Why nobody can be called this; None if they can. Whether it is taken is decided by the commit."""
     if not joining.may_be_called(username):
         return NAME
-    return TAKEN if await ctx.backend.account_named(username) else ""
+    return TAKEN if await ctx.backend.account_named(username) else None
 
 
 async def _allowed(ctx: Context, email: str) -> int | None:
@@ -127,7 +129,7 @@ def _choose(
     token: str,
     username: str = "",
     *,
-    error: str | None = None,
+    error: Text | None = None,
     field: str = "username",
     status: int = 200,
 ) -> Response:
@@ -146,12 +148,12 @@ def _choose(
 
 
 def _over(request: Request) -> Response:
-    link = (responses.url(request, "logon.show"), "Log on")
-    text = "An invitation works once, for seven days. If you have joined, log on; if not, ask for another one."
-    return responses.refusal(request, 410, "This invitation is over", text, link=link)
+    link = (responses.url(request, "logon.show"), _("Log on"))
+    text = _("An invitation works once, for seven days. If you have joined, log on; if not, ask for another one.")
+    return responses.refusal(request, 410, _("This invitation is over"), text, link=link)
 
 
 def _only_invited(request: Request) -> Response:
-    name, link = request.state.settings.name, (responses.url(request, "logon.show"), "Log on")
-    text = f"Who has no account at {name} yet is invited by mail. Ask whoever runs it for an invitation."
-    return responses.refusal(request, 403, "People join by invitation", text, link=link)
+    name, link = request.state.settings.name, (responses.url(request, "logon.show"), _("Log on"))
+    text = _("Who has no account at %(name)s yet is invited by mail. Ask whoever runs it for an invitation.", name=name)
+    return responses.refusal(request, 403, _("People join by invitation"), text, link=link)

@@ -262,9 +262,7 @@ def _too_often(request: Request, often: TooOften, name: str, wanted: str) -> Res
     )
 
 
-def _recovery(
-    request: Request, who: PasswordOnly, *, typed: str = "", error: Text | str | None = None, status: int = 200
-) -> Response:
+def _recovery(request: Request, who: PasswordOnly, *, typed: str = "", error: Text | None = None, status: int = 200) -> Response:
     shown = steps.recovery(who.context.settings, who.account, typed)
     return responses.page(request, "logon_recovery.html", status, rehearsal=False, would=False, error=error, **shown)
 

@@ -8,6 +8,7 @@ from webapp.accounts.ceremonies import Failed
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
 from webapp.accounts.sessions import NotProven
+from webapp.languages import _
 from webapp.web import cookies, guards, responses, steps, touches
 from webapp.web.guards import Authenticated, Proven
 from webapp.web.state import Request
@@ -81,4 +82,6 @@ async def find(request: Request, who: Authenticated) -> Response:
 
 def _touch(request: Request) -> Touch:
     slug = request.path_params["key"]
-    return Touch(slug, "Touch this key now", "Then it is asked for again.", responses.url(request, "mislaying.look", key=slug))
+    return Touch(
+        slug, _("Touch this key now"), _("Then it is asked for again."), responses.url(request, "mislaying.look", key=slug)
+    )

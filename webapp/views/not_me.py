@@ -5,6 +5,7 @@ from starlette.responses import Response
 from webapp import clock
 from webapp.accounts import commits, history, identities, links
 from webapp.accounts.decision import Refused
+from webapp.languages import _
 from webapp.web import client, guards, responses, wording
 from webapp.web.state import Request
 
@@ -43,6 +44,6 @@ async def freeze(request: Request) -> Response:
 
 
 def _over(request: Request) -> Response:
-    text = "It works once, for seven days. If you think that somebody else uses your account, set a new password now."
-    link = (responses.url(request, "forgotten.show"), "Set a new password")
-    return responses.refusal(request, 410, "This link is over", text, link=link)
+    text = _("It works once, for seven days. If you think that somebody else uses your account, set a new password now.")
+    link = (responses.url(request, "forgotten.show"), _("Set a new password"))
+    return responses.refusal(request, 410, _("This link is over"), text, link=link)

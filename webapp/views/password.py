@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from webapp.accounts import identities, limits, passwords, refusals
 from webapp.accounts.decision import Refused
+from webapp.languages import Text, _
 from webapp.web import cookies, guards, responses, wording
 from webapp.web.guards import Proven
 from webapp.web.state import Request
@@ -24,7 +25,7 @@ async def submit_change(request: Request, who: Proven) -> Response:
     await limits.count(ctx, limits.PASSWORD_CHANGE, who.account.id)
     if not await passwords.verify(old_hash, form.get("old", ""), known=True):
         refusals.record(ctx, "password", who.account.id)
-        return _page(request, who, error="The old password is wrong.", field="old", status=422)
+        return _page(request, who, error=_("The old password is wrong."), field="old", status=422)
     await limits.forget(ctx, limits.PASSWORD_CHANGE, who.account.id)
     new, token = form.get("new", ""), who.new_token()
     if weakness := passwords.weakness(new, identities.names(who.account, ctx.settings)):
@@ -33,12 +34,12 @@ async def submit_change(request: Request, who: Proven) -> Response:
         new_hash = await passwords.hash(new)
         await who.change(identities.change_password, old_hash, new_hash, who.session.id, token)
     except Refused:
-        return _page(request, who, error="Your account was changed in another tab. Please try again.", status=409)
+        return _page(request, who, error=_("Your account was changed in another tab. Please try again."), status=409)
     cookies.hand_out(request, token)
     return responses.go(request, "account.security", {"notice": "password"})
 
 
-def _page(request: Request, who: Proven, *, error: str | None = None, field: str = "new", status: int = 200) -> Response:
+def _page(request: Request, who: Proven, *, error: Text | None = None, field: str = "new", status: int = 200) -> Response:
     """The whole page forgets what was typed: a password is never sent back."""
     shown: dict[str, Any] = {"error": error, "field": field, "shortest": passwords.MIN_LENGTH}
     return responses.panel(request, "password.html", "_weak.html", status, account=who.account, **shown)

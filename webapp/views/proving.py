@@ -10,6 +10,7 @@ from webapp.accounts.ceremonies import Failed
 from webapp.accounts.codes import Wrong
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
+from webapp.languages import _
 from webapp.notifications.verification import NotSent
 from webapp.web import cookies, guards, paths, responses, steps, touches, wording
 from webapp.web.guards import Authenticated, ToBind
@@ -30,7 +31,7 @@ async def send_code(request: Request, who: ToBind) -> Response:
         return steps.verify(request, who, then, error=error, wait=not_sent.seconds, status=status)
     if not responses.by_htmx(request):
         return _back(request, then)
-    sent = "The same code was sent again." if again else "A code is on its way to you."
+    sent = _("The same code was sent again.") if again else _("A code is on its way to you.")
     return steps.verify(request, replace(who, account=account), then, sent=sent)
 
 

@@ -8,12 +8,13 @@ from webapp import clock, templating
 from webapp.accounts import identities, limits, recovery, sessions
 from webapp.accounts.decision import Refused
 from webapp.accounts.recovery import CodeSet
+from webapp.languages import Text, _
 from webapp.web import client, guards, responses, steps, wording
 from webapp.web.guards import Authenticated, Proven
 from webapp.web.state import Request
 
-OVER = "That page was too old, and nothing was done. Press the button once more."
-NOT_OF_IT = "That is not one of these codes. They are still the same: look closely, and type one of them once more."
+OVER = _("That page was too old, and nothing was done. Press the button once more.")
+NOT_OF_IT = _("That is not one of these codes. They are still the same: look closely, and type one of them once more.")
 
 
 @guards.authenticated
@@ -86,7 +87,7 @@ def _is_offer(who: Authenticated, token: str) -> bool:
     return True
 
 
-def _page(request: Request, who: Authenticated, *, offer: str = "", error: str | None = None, status: int = 200) -> Response:
+def _page(request: Request, who: Authenticated, *, offer: str = "", error: Text | None = None, status: int = 200) -> Response:
     shown = steps.context(request, who)
     if _is_offer(who, offer):
         shown["offer"] = offer
@@ -100,7 +101,7 @@ def _codes(
     *,
     in_force: bool = False,
     typed: str = "",
-    error: str | None = None,
+    error: Text | None = None,
     status: int = 200,
 ) -> Response:
     settings = who.context.settings
@@ -132,7 +133,7 @@ def _codes(
 
 
 def _rehearsal(
-    request: Request, who: Authenticated, *, would: bool = False, typed: str = "", error: str | None = None, status: int = 200
+    request: Request, who: Authenticated, *, would: bool = False, typed: str = "", error: Text | None = None, status: int = 200
 ) -> Response:
     shown = steps.recovery(who.context.settings, who.account, typed)
     return responses.page(request, "logon_recovery.html", status, rehearsal=True, would=would, error=error, **shown)

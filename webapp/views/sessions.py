@@ -4,11 +4,12 @@ from starlette.responses import Response
 
 from webapp import clock
 from webapp.accounts import sessions
+from webapp.languages import _
 from webapp.web import cookies, guards, responses
 from webapp.web.guards import Authenticated
 from webapp.web.state import Request
 
-NOTICES = {"ended": "That session is ended.", "others": "You are logged off everywhere else."}
+NOTICES = {"ended": _("That session is ended."), "others": _("You are logged off everywhere else.")}
 
 
 @guards.authenticated
@@ -30,9 +31,9 @@ async def end(request: Request, who: Authenticated) -> Response:
     """End one of my sessions; somebody else's is not found. Ending this one logs off."""
     session_id = request.path_params["id"]
     if session_id not in {each.id for each in who.account.sessions}:
-        text = "It has ended already, or was ended in another tab."
-        link = (responses.url(request, "sessions.show"), "Back to where you are logged on")
-        return responses.refusal(request, 404, "There is no such session", text, link=link)
+        text = _("It has ended already, or was ended in another tab.")
+        link = (responses.url(request, "sessions.show"), _("Back to where you are logged on"))
+        return responses.refusal(request, 404, _("There is no such session"), text, link=link)
     await who.change(sessions.end, session_id)
     if session_id == who.session.id:
         cookies.take_away(request)

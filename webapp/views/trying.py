@@ -6,12 +6,13 @@ from backends.records import SecurityKey
 from webapp.accounts import ceremonies, domains, keys, trying
 from webapp.accounts.ceremonies import Failed
 from webapp.accounts.keys import KeyNotBound
+from webapp.languages import _
 from webapp.web import guards, responses, steps, touches
 from webapp.web.guards import Authenticated
 from webapp.web.state import Request
 from webapp.web.steps import Touch
 
-_WORDS = "This changes nothing."
+_WORDS = _("This changes nothing.")
 
 
 @guards.authenticated
@@ -68,12 +69,12 @@ def _begin(request: Request, who: Authenticated, touch: Touch, among: tuple[Secu
 
 def _which(request: Request, who: Authenticated) -> Touch:
     others = domains.choose(who.context.settings, who.account.keys, request.query_params.get("domain", "")).others
-    return Touch("", "Touch the key in question", _WORDS, responses.url(request, "trying.which"), others)
+    return Touch("", _("Touch the key in question"), _WORDS, responses.url(request, "trying.which"), others)
 
 
 def _this(request: Request) -> Touch:
     slug = request.path_params["key"]
-    return Touch(slug, "Touch this key now", _WORDS, responses.url(request, "trying.begin", key=slug))
+    return Touch(slug, _("Touch this key now"), _WORDS, responses.url(request, "trying.begin", key=slug))
 
 
 def _failed(request: Request, who: Authenticated, failed: Failed, touch: Touch, otherwise: str) -> Response:

@@ -18,7 +18,7 @@ from backends.records import SecurityKey
 from webapp import languages, templating
 from webapp.accounts import apps, identities, sessions
 from webapp.accounts.keys import slug
-from webapp.languages import Language, Text
+from webapp.languages import Language, Text, _
 from webapp.web import browsers, client, paths
 from webapp.web.state import Request
 
@@ -74,7 +74,7 @@ def refusal(
     context = {
         "title": title,
         "text": text,
-        "link": link or (url(request, "account.show"), "Go to your account"),
+        "link": link or (url(request, "account.show"), _("Go to your account")),
         "wait": wait,
         "looks_again": looks_again,
         "loads_anew": looks_again and request.method == "GET" and not fragment,

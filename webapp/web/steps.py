@@ -17,6 +17,7 @@ from webapp.accounts import codes, domains, keys, opening, preview, required, se
 from webapp.accounts import recovery as recovery_codes
 from webapp.accounts.ceremonies import Ceremony
 from webapp.accounts.codes import Purpose
+from webapp.languages import Text, _
 from webapp.settings import Settings
 from webapp.web import guards, responses, touches
 from webapp.web.guards import Authenticated, ToBind
@@ -32,8 +33,8 @@ class Touch:
     """
 
     slug: str
-    title: str
-    words: str
+    title: Text
+    words: Text
     path: str
     others: tuple[str, ...] = ()
 
@@ -47,10 +48,10 @@ class CodeStep:
     to: str
     expires_in: int
     again_in: int
-    error: str | None
+    error: Text | None
 
 
-def next_step(request: Request, who: ToBind, then: str = "", *, notice: str | None = None) -> Response:
+def next_step(request: Request, who: ToBind, then: str = "", *, notice: Text | None = None) -> Response:
     """The panel that this session has reached; `notice` says why somebody is here."""
     if guards.is_proven(who, now=bool(then)):
         return responses.go_to(request, then) if then else bind(request, who, notice=notice)
@@ -62,9 +63,9 @@ def verify(
     who: ToBind,
     then: str,
     *,
-    error: str | None = None,
-    sent: str | None = None,
-    notice: str | None = None,
+    error: Text | None = None,
+    sent: Text | None = None,
+    notice: Text | None = None,
     wait: int = 0,
     status: int = 200,
 ) -> Response:
@@ -74,7 +75,7 @@ def verify(
     return _panel(request, who, "verify", status, headers=headers, then=then, code=code, sent=sent, notice=notice)
 
 
-def code_step(who: ToBind, purpose: Purpose, email: str | None, *, error: str | None, wait: int = 0) -> CodeStep:
+def code_step(who: ToBind, purpose: Purpose, email: str | None, *, error: Text | None, wait: int = 0) -> CodeStep:
     """What a page shows on which a code is typed. Who came too late, or guessed too often, is told so without having to try."""
     account, now = who.account, clock.now()
     code = codes.waiting(account, who.session.id, purpose, now, email)
@@ -96,7 +97,7 @@ def prove(
     domain: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
-    notice: str | None = None,
+    notice: Text | None = None,
     status: int = 200,
 ) -> Response:
     """Touch a key that is bound."""
@@ -111,7 +112,7 @@ def bind(
     label: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
-    notice: str | None = None,
+    notice: Text | None = None,
     status: int = 200,
 ) -> Response:
     """Name the new key and touch it."""
@@ -132,7 +133,7 @@ def unbind(
     domain: str = "",
     ceremony: Ceremony | None = None,
     failure: str | None = None,
-    error: str | None = None,
+    error: Text | None = None,
     status: int = 200,
 ) -> Response:
     """The unbind dialog: first the touch for this act, then the question."""
@@ -156,8 +157,8 @@ def row(
     who: Authenticated,
     *,
     editing: str | None = None,
-    error: str | None = None,
-    notice: str | None = None,
+    error: Text | None = None,
+    notice: Text | None = None,
     touch: Touch | None = None,
     ceremony: Ceremony | None = None,
     failure: str | None = None,
@@ -178,8 +179,8 @@ def touched(request: Request, who: Authenticated, account: Account, key: Securit
 
 def gone(request: Request) -> Response:
     """The key that the address names is not bound to this account (any more)."""
-    link = (responses.url(request, "account.security"), "Back to Security Settings")
-    return responses.refusal(request, 404, "That key is not bound", "It may have been unbound in another tab.", link=link)
+    link = (responses.url(request, "account.security"), _("Back to Security Settings"))
+    return responses.refusal(request, 404, _("That key is not bound"), _("It may have been unbound in another tab."), link=link)
 
 
 def context(request: Request, who: ToBind) -> dict[str, Any]:
