@@ -1,10 +1,10 @@
 """What it costs to ask whether a request may go on to an app, which proxies do for every request of every app.
 
-    python -m bench.checks [--rounds 5] [--sessions 100000] [--authwert /path/to/bin/authwert]
+    python -m bench.checks [--rounds 5] [--sessions 100000] [--beside NAME PORT PATH COOKIE PID]
 
 CPU is that of the server's process alone, by the kernel's own account, for requests on connections that a proxy keeps open; a
-rate per core is its inverse. Rounds take turns, and the median counts. With `--authwert` that server, which is on PyPI, is asked
-the same beside it: it holds its sessions in memory, and says no more than yes. The storm is 32 people who log on with passwords.
+rate per core is its inverse. Rounds take turns, and the median counts. `--beside` asks another server that runs already, where
+somebody is logged on with this cookie. The storm is 32 people who log on with passwords.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import httpx2
 
@@ -31,6 +32,12 @@ from webapp.testing.visitor import Visitor
 
 CONNECTIONS, CHECKS, STORM, BATCH = 8, 4000, 32, 500
 APP = "wiki.localhost"
+
+
+class Process(NamedTuple):
+    """What is known of a process that somebody else has started."""
+
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +122,9 @@ def keystead(folder: Path, sessions: int, people: int) -> Iterator[tuple[Asked, 
         yield Asked("Keystead", site.server, head("/check", _cookie(site, known[0]))), site, known[1:]
 
 
-@contextmanager
-def authwert(binary: Path, folder: Path) -> Iterator[Asked]:
-    """That server, with somebody logged on."""
-    port, users = process.free_port(), folder / "users.json"
-    users.write_text('{"zoe": {"password": "correct horse"}}')
-    command = [str(binary), "--port", str(port), "--userinf", str(users), "--cookieid", "sid", "--domain", "localhost"]
-    with process.running(command, {}, port, folder / "authwert.log", folder) as server:
-        cookie = _log_on(port, folder)
-        yield Asked("authwert", server, head("/auth/verify", cookie))
+def beside(name: str, port: str, path: str, cookie: str, pid: str) -> Asked:
+    """Another server that runs already, with somebody logged on."""
+    return Asked(name, Server(int(port), cast(Any, Process(int(pid)))), head(path, cookie))
 
 
 def _cookie(site: Site, person: Person) -> str:
@@ -139,18 +140,6 @@ def _cookie(site: Site, person: Person) -> str:
         client.cookies.clear()
         ended = client.get(way, headers={**at_app, "cookie": nonce})
         return next(each.partition(";")[0] for each in ended.headers.get_list("set-cookie") if "=;" not in each)
-
-
-def _log_on(port: int, folder: Path) -> str:
-    ends = time.monotonic() + process.PATIENCE
-    while time.monotonic() < ends:
-        try:
-            found = httpx2.post(f"http://127.0.0.1:{port}/auth/login", data={"username": "zoe", "password": "correct horse"})
-        except httpx2.TransportError:
-            time.sleep(0.1)
-            continue
-        return found.headers["set-cookie"].partition(";")[0]
-    raise AssertionError((folder / "authwert.log").read_text())
 
 
 async def _fill(address: str, sessions: int) -> None:
@@ -181,14 +170,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sessions", type=int, default=0)
-    parser.add_argument("--authwert", type=Path)
+    parser.add_argument("--beside", nargs=5, action="append", default=[], metavar=("NAME", "PORT", "PATH", "COOKIE", "PID"))
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keystead-bench-")))
         ours, site, people = stack.enter_context(keystead(folder, options.sessions, STORM))
-        asked = [ours]
-        if options.authwert:
-            asked.append(stack.enter_context(authwert(options.authwert, folder)))
+        asked = [ours, *(beside(*words) for words in options.beside)]
         print(f"{options.sessions + 1} sessions; load {process.load_average():.1f}")
         for name, costs in rounds(options.rounds, asked).items():
             cpu = statistics.median(cost.cpu for cost in costs)
