@@ -3,56 +3,99 @@
 import re
 from dataclasses import replace
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser import walk
 from tests.browser.conftest import NewVisit, Visit
 from tests.browser.live_site import Person, Site
+from tests.browser.walk import Say
+
+CHINESE = {
+    "Username": "用户名",
+    "Password": "密码",
+    "Log on": "登录",
+    "Log off": "退出登录",
+    "You are logged off.": "您已退出登录。",
+    "Security Settings": "安全设置",
+    "Other Settings": "其他设置",
+    "Universal 2nd Factor": "通用第二因素（U2F）",
+    "Not bound": "未绑定",
+    "Bind": "绑定",
+    "Finish binding in the new page": "请在新页面中完成绑定",
+    "Bound successfully": "绑定成功",
+    "No key has been bound yet": "尚未绑定安全密钥",
+    "Send verification code to email": "发送验证码至邮箱",
+    "Verification code": "验证码",
+    "Submit for verification": "提交验证",
+    "Bind your key": "绑定安全密钥",
+    "Name of this key": "密钥名称",
+    "Bind this key": "绑定此安全密钥",
+    "Blue is bound": "“Blue”已绑定",
+    "Get recovery codes": "获取恢复代码",
+    "Your key is bound": "安全密钥已绑定",
+    "Later": "稍后",
+    "Unbind": "解绑",
+    "Unbind Blue?": "解绑“Blue”？",
+    "Cancel": "取消",
+    "OK, unbind it": "确定解绑",
+    "The key is unbound": "安全密钥已解绑",
+}
+"""What stands on this way in Chinese: as literals, so that a catalogue that lost a word is found."""
 
 
-def test_bind_in_the_new_page_then_the_key_is_needed_then_unbind_and_it_is_not(visit: Visit, site: Site, person: Person) -> None:
+@pytest.mark.parametrize(("locale", "say"), [("en-GB", str), ("zh-CN", CHINESE.__getitem__)], ids=["English", "Chinese"])
+def test_bind_in_the_new_page_then_the_key_is_needed_then_unbind_and_it_is_not(
+    new_visit: NewVisit, site: Site, person: Person, locale: str, say: Say
+) -> None:
+    visit = new_visit(locale=locale)
     first = visit.page
-    walk.log_on(first, site, person)
-    first.get_by_role("link", name="Security Settings").first.click()
-    expect(first.get_by_text("Not bound")).to_be_visible()
+    walk.log_on(first, site, person, say)
+    first.get_by_role("link", name=say("Security Settings")).first.click()
+    expect(first.get_by_role("heading", name=say("Other Settings"))).to_be_visible()
+    expect(first.locator("#row").get_by_role("heading")).to_have_text(say("Universal 2nd Factor"))
+    expect(first.get_by_text(say("Not bound"))).to_be_visible()
 
     with visit.context.expect_page() as opened:
-        first.get_by_role("link", name="Bind").click()
+        first.get_by_role("link", name=say("Bind")).click()
     second = opened.value
-    expect(first.get_by_role("dialog")).to_contain_text("Finish binding in the new page")
+    expect(first.get_by_role("dialog")).to_contain_text(say("Finish binding in the new page"))
+    first.bring_to_front()
+    first.get_by_role("button", name=say("Bound successfully")).click()
+    expect(first.get_by_role("alert")).to_contain_text(say("No key has been bound yet"))
     second.bring_to_front()
     keys = visit.keys_of(second)
     key = keys.add("u2f")
-    walk.prove_by_code(second, site, person)
-    walk.touch_to_bind(second, "Blue")
-    expect(second.get_by_role("heading", name="Blue is bound")).to_be_visible()
-    expect(second.get_by_role("button", name="Get recovery codes")).to_be_visible()
+    walk.prove_by_code(second, site, person, say)
+    walk.touch_to_bind(second, "Blue", say)
+    expect(second.get_by_role("heading", name=say("Blue is bound"))).to_be_visible()
+    expect(second.get_by_role("button", name=say("Get recovery codes"))).to_be_visible()
     first.bring_to_front()
-    expect(first.get_by_role("dialog")).to_contain_text("Your key is bound")
+    expect(first.get_by_role("dialog")).to_contain_text(say("Your key is bound"))
     expect(first.locator("#row")).to_contain_text("Blue")
-    first.get_by_role("link", name="Later").click()
+    first.get_by_role("link", name=say("Later")).click()
     expect(first.get_by_role("dialog")).to_have_count(0)
     if not visit.firefox:  # a virtual key of Chromium belongs to one page
         visit.keys.load(visit.keys.add("u2f"), keys.stored(key)[0])
     second.close()
 
-    walk.log_off(first, site)
-    walk.log_on(first, site, person)
+    walk.log_off(first, site, say)
+    walk.log_on(first, site, person, say)
     walk.touch_to_log_on(first, site)
 
     first.goto(f"{site.url}/account/security")
-    first.get_by_role("link", name="Unbind").click()
-    expect(first.get_by_role("dialog")).to_contain_text("Unbind Blue?")
-    first.get_by_role("link", name="Cancel").click()
+    first.get_by_role("link", name=say("Unbind")).click()
+    expect(first.get_by_role("dialog")).to_contain_text(say("Unbind Blue?"))
+    first.get_by_role("link", name=say("Cancel")).click()
     expect(first.get_by_role("dialog")).to_have_count(0)
     expect(first.locator("#row")).to_contain_text("Blue")
-    first.get_by_role("link", name="Unbind").click()
-    first.get_by_role("button", name="OK, unbind it").click()
-    expect(first.get_by_text("Not bound")).to_be_visible()
-    expect(first.get_by_role("status")).to_contain_text("unbound")
+    first.get_by_role("link", name=say("Unbind")).click()
+    first.get_by_role("button", name=say("OK, unbind it")).click()
+    expect(first.get_by_text(say("Not bound"))).to_be_visible()
+    expect(first.get_by_role("status")).to_contain_text(say("The key is unbound"))
 
-    walk.log_off(first, site)
-    walk.log_on(first, site, person)
+    walk.log_off(first, site, say)
+    walk.log_on(first, site, person, say)
     expect(first).to_have_url(f"{site.url}/account")
 
 

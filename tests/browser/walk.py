@@ -1,6 +1,10 @@
-"""Ways through the pages that several browser tests take, in the words that stand on the buttons."""
+"""Ways through the pages that several browser tests take, in the words that stand on the buttons.
+
+`say` turns English ones into those of the page's language.
+"""
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
@@ -9,38 +13,39 @@ from tests.browser.live_site import Person, Site
 
 U2F = "/account/security/u2f"
 NEW_PASSWORD = "seven brass keys in a row"
+Say = Callable[[str], str]
 
 
-def log_on(page: Page, site: Site, person: Person) -> None:
+def log_on(page: Page, site: Site, person: Person, say: Say = str) -> None:
     """Username and password; where that leads is the caller's to look at."""
     page.goto(f"{site.url}/logon")
-    type_password(page, person.username, person.password)
+    type_password(page, person.username, person.password, say)
     expect(page).not_to_have_url(re.compile(r"/logon(\?|$)"))
     page.wait_for_load_state()  # Firefox lets a page that is still coming interrupt the next goto
     if "/logon/key" in page.url:
         page.wait_for_load_state("networkidle")  # the key is asked for at once: who leaves meanwhile interrupts that
 
 
-def type_password(page: Page, username: str, password: str) -> None:
+def type_password(page: Page, username: str, password: str, say: Say = str) -> None:
     """On the logon page, once it is there."""
-    page.get_by_label("Username").fill(username)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Log on").click()
+    page.get_by_label(say("Username")).fill(username)
+    page.get_by_label(say("Password"), exact=True).fill(password)
+    page.get_by_role("button", name=say("Log on")).click()
 
 
-def log_off(page: Page, site: Site) -> None:
+def log_off(page: Page, site: Site, say: Say = str) -> None:
     page.goto(f"{site.url}/account")
-    page.get_by_role("button", name="Log off").click()
-    expect(page.get_by_role("status")).to_have_text("You are logged off.")
+    page.get_by_role("button", name=say("Log off")).click()
+    expect(page.get_by_role("status")).to_have_text(say("You are logged off."))
 
 
-def prove_by_code(page: Page, site: Site, person: Person) -> None:
+def prove_by_code(page: Page, site: Site, person: Person, say: Say = str) -> None:
     """From the bind page's first step to its second."""
-    page.get_by_role("button", name="Send verification code to email").click()
-    expect(page.get_by_label("Verification code")).to_be_focused()
-    page.get_by_label("Verification code").fill(site.code(person))
-    page.get_by_role("button", name="Submit for verification").click()
-    expect(page.get_by_role("heading", name="Bind your key")).to_be_visible()
+    page.get_by_role("button", name=say("Send verification code to email")).click()
+    expect(page.get_by_label(say("Verification code"))).to_be_focused()
+    page.get_by_label(say("Verification code")).fill(site.code(person))
+    page.get_by_role("button", name=say("Submit for verification")).click()
+    expect(page.get_by_role("heading", name=say("Bind your key"))).to_be_visible()
 
 
 def bind(page: Page, site: Site, person: Person, name: str = "Blue") -> None:
@@ -51,9 +56,9 @@ def bind(page: Page, site: Site, person: Person, name: str = "Blue") -> None:
     expect(page.get_by_role("heading", name=f"{name} is bound")).to_be_visible()
 
 
-def touch_to_bind(page: Page, name: str) -> None:
-    page.get_by_label("Name of this key").fill(name)
-    page.get_by_role("button", name="Bind this key").click()
+def touch_to_bind(page: Page, name: str, say: Say = str) -> None:
+    page.get_by_label(say("Name of this key")).fill(name)
+    page.get_by_role("button", name=say("Bind this key")).click()
 
 
 def get_codes(page: Page) -> list[str]:
