@@ -46,7 +46,7 @@ class Translated(Environment):
         self.language, self.ngettext = language, language.ngettext
         self.globals.update(language=language)
         self.filters.update(when=languages.when, day=languages.day, lasting=languages.lasting)
-        self.filters.update(aligned=partial(_aligned, language))
+        self.filters.update(browser=browser, aligned=partial(_aligned, language))
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         _Words(self.language).visit(source)
@@ -137,6 +137,26 @@ def environment(language: Language) -> Translated:
 def render(language: Language, template: str, **context: Any) -> str:
     """The text of a template that knows nothing of a request."""
     return environment(language).get_template(template).render(context)
+
+
+def browser(text: str) -> Text | str:
+    """A browser as it was recorded, in English, in words: `Firefox on Linux`."""
+    if text == "An unknown browser":
+        return _("An unknown browser")
+    name, on, system = text.partition(" on ")
+    if not on:
+        return text
+    return (
+        _("A browser on %(system)s", system=system)
+        if name == ("A browser")
+        else _("%(name)s on %(system)s", name=name, system=system)
+    )
+
+
+def place(text: str) -> Text | str:
+    """A browser and its address as they were recorded, in words."""
+    name, comma, address = text.partition(", ")
+    return _("%(browser)s, %(address)s", browser=browser(name), address=address) if comma else browser(name)
 
 
 def _aligned(language: Language, text: object, width: int) -> str:

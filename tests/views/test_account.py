@@ -26,7 +26,7 @@ def test_the_account_page_says_how_many_ways_back_there_are_and_what_losing_each
     assert "Each recovery code opens your account once" in visitor.page.text
     visitor.bind(StubKey(), "Spare", prove_with=stub_key)
     visitor.get("/account")
-    assert "Ways back in: 2 (spare key, 10 codes)" in visitor.page.text
+    assert "Ways back in: 2 (1 spare key, 10 codes)" in visitor.page.text
     assert "Security key Nothing changes: Spare opens your account as well." in visitor.page.text
     assert "You would have to ask whoever runs Keystead" in visitor.page.text
 

@@ -76,7 +76,7 @@ def test_every_row_leads_to_a_page_that_names_what_when_and_from_where(
     for link in links:
         assert keystead_visitor.get(link).status_code == 200
     shown = keystead_visitor.get(row(keystead, "key bound")).text
-    for fact in ("A security key was bound: Blue", "192.0.2.1", "<dt>Browser</dt>", "<dt>When</dt>"):
+    for fact in ("A security key was bound: <bdi>Blue</bdi>", "192.0.2.1", "<dt>Browser</dt>", "<dt>When</dt>"):
         assert fact in shown
 
 

@@ -14,7 +14,7 @@ from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
 
 WHERE = Help("mailto:help@example.com", "help@example.com")
-LINK = '(<a class="whole" href="mailto:help@example.com">help@example.com</a>)'
+LINK = '(<a class="whole" href="mailto:help@example.com"><bdi>help@example.com</bdi></a>)'
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def half(site: Site, key: StubKey) -> Visitor:
 
 @pytest.mark.parametrize("page", ["/logon/key", "/logon/recovery"])
 def test_whoever_has_lost_the_key_reads_where_to_ask(site: Site, stub_key: StubKey, page: str) -> None:
-    assert f"whoever runs Keystead {LINK}" in half(site, stub_key).get(page).text
+    assert f"whoever runs <bdi>Keystead</bdi> {LINK}" in half(site, stub_key).get(page).text
 
 
 def test_whose_account_is_barred_reads_where_to_ask(site: Site) -> None:
@@ -47,7 +47,7 @@ def test_whoever_finds_a_mistake_of_ours_reads_where_to_tell(site: Site, monkeyp
     client.app_state.update(site.state)
     answer = client.post("/logon", data={"username": "zoe"}, headers={"origin": site.settings.origin})
     assert answer.status_code == 500
-    assert f"If you ask whoever runs Keystead {LINK}, give this number" in answer.text
+    assert f"If you ask whoever runs <bdi>Keystead</bdi> {LINK}, give this number" in answer.text
 
 
 def test_whose_key_may_have_been_copied_reads_where_to_tell(site: Site, stub_key: StubKey) -> None:
@@ -57,4 +57,4 @@ def test_whose_key_may_have_been_copied_reads_where_to_tell(site: Site, stub_key
     visitor.log_off()
     visitor.submit_password("zoe", site.password)
     visitor.begin_key()
-    assert f"Tell whoever runs Keystead {LINK} about it" in visitor.finish_key(stub_key, counter=0).text
+    assert f"Tell whoever runs <bdi>Keystead</bdi> {LINK} about it" in visitor.finish_key(stub_key, counter=0).text

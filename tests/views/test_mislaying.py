@@ -71,7 +71,7 @@ def test_what_remains_is_said_before(keystead: Site, stub_key: StubKey) -> None:
     assert "only your 10 recovery codes open your account" in visitor.get(page).text
     visitor.bind(StubKey(), "Red", prove_with=stub_key)
     visitor.get(page)
-    assert "Until then Red opens your account, and so do your 10 recovery codes." in visitor.page.text
+    assert "Until then Red opens your account. So does each of your 10 recovery codes." in visitor.page.text
     assert "It is your only key" not in visitor.page.text
 
 

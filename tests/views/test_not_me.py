@@ -73,7 +73,7 @@ def test_the_page_names_account_event_key_time_and_browser_before_anything_is_pr
         page = keystead.visitor().get(link_in(keystead, "/not-me")).text
     for fact in (
         "z••• (z•••@example.com)",
-        "A security key was bound: Blue",
+        "A security key was bound: <bdi>Blue</bdi>",
         "198.51.100.9",
         "<dt>Browser</dt>",
         "<time datetime=",

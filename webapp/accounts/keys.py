@@ -68,10 +68,14 @@ def normalise(name: str) -> str:
     return " ".join(shown.split())[:MAX_NAME].strip()
 
 
-def suggestion(account: Account) -> str:
-    """A name that none of the keys has yet."""
+UNNAMED = "Security key"
+"""What a key is called that nobody gave a name, not even a page."""
+
+
+def suggestion(account: Account, words: str) -> str:
+    """A name that none of the keys has yet, which begins with these words."""
     taken = {key.name for key in account.keys}
-    names = ("Security key", *(f"Security key {n}" for n in range(2, len(taken) + 2)))
+    names = (words, *(f"{words} {n}" for n in range(2, len(taken) + 2)))
     return next(name for name in names if name not in taken)
 
 
@@ -95,7 +99,7 @@ def bind(account: Account, act: Act, session_id: str, answer: Answer, name: str,
         raise ceremonies.Failed("taken", trace=Decision(account))
     key = SecurityKey(
         id=credential.id,
-        name=normalise(name) or suggestion(account),
+        name=normalise(name) or suggestion(account, UNNAMED),
         public_key=credential.public_key,
         sign_count=credential.sign_count,
         aaguid=credential.aaguid,

@@ -54,7 +54,7 @@ def unbind(username: str, key: str | None, yes: bool) -> None:
     async def work(ctx: "Context") -> None:
         found, ids = await account_named(ctx, username), [key.id for key in chosen]
         try:
-            await commits.change(ctx, found, keys.unbind_all_sessions, ids, by=f"whoever runs {ctx.settings.name}")
+            await commits.change(ctx, found, keys.unbind_all_sessions, ids, by="operator")
         except keys.KeyNotBound:
             raise click.ClickException("Somebody else unbound a key just now. Nothing was done; try again.") from None
 
@@ -95,7 +95,7 @@ async def _unbound_earlier(ctx: "Context", account: "Account", host: str) -> boo
     from webapp.accounts.decision import Refused
 
     try:
-        await commits.change(ctx, account, keys.unbind_earlier, host, by=f"whoever runs {ctx.settings.name}")
+        await commits.change(ctx, account, keys.unbind_earlier, host, by="operator")
     except Refused:
         return False
     return True

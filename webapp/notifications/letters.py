@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from backends.records import Account, Notification, VerificationCode
 from webapp import clock, languages, templating
-from webapp.accounts import codes, links, recovery
+from webapp.accounts import codes, links, mislaying, recovery
 from webapp.accounts.context import Context
-from webapp.languages import Language, Text, _
+from webapp.languages import Language, Text, _, _n
 from webapp.notifications.mail import Letter, MailFailed
 from webapp.settings import Settings
 
@@ -34,6 +34,13 @@ class _News(NamedTuple):
 
 _KEY = ((_("Key"), "key"), (_("By"), "by"))
 _PASS = ((_("It opens"), "opens"), (_("It is for"), "for"))
+_BY = {
+    "mislaid": _n(
+        "nobody, %(count)s day after it was said to be mislaid",
+        "nobody, %(count)s days after it was said to be mislaid",
+        mislaying.DAYS,
+    )
+}
 _NEWS: dict[str, _News] = {
     "key bound": _News(
         _("A security key was bound to your account"),
@@ -201,11 +208,11 @@ def compose(settings: Settings, account: Account, notification: Notification) ->
 
 def code(ctx: Context, account: Account, code: VerificationCode, digits: str) -> Letter:
     """The digits, for whoever waits for them at a page. Its link opens that page, and proves nothing."""
-    subject, minutes = _("%(digits)s is your verification code", digits=digits), int(codes.LIFETIME.total_seconds() // 60)
+    subject, time = _("%(digits)s is your verification code", digits=digits), languages.lasting(codes.LIFETIME.seconds)
     page = ctx.settings.public_url + CODE_PAGES[code.purpose]
     facts = _event(code.sent_at, ctx.zone, ctx.browser, ctx.address)
     to = _Reader(ctx.settings, account, code.email, ctx.language)
-    return _letter(to, "code", subject, code=digits, minutes=minutes, page=page, facts=facts)
+    return _letter(to, "code", subject, code=digits, time=time, page=page, facts=facts)
 
 
 class _Reader(NamedTuple):
@@ -229,7 +236,7 @@ def _news(settings: Settings, account: Account, notification: Notification) -> L
     news, since = _NEWS[notification.kind], str(round(notification.at.timestamp() * 1000))
     not_me = links.make(settings, "not me", account.id, since, clock.now())
     when, *place = _place(notification)
-    shown = [when, *_facts(news, notification), *place]
+    shown = [when, *_facts(settings, news, notification), *place]
     to = _reader(settings, account, notification)
     return _letter(to, "news", news.subject, words=news.words, facts=shown, not_me=not_me)
 
@@ -240,26 +247,30 @@ def _place(notification: Notification) -> list[_Fact]:
 
 def _event(at: datetime, zone: int | None, browser: str, address: str) -> list[_Fact]:
     """When, by the clock of that browser, and from where something happened, as far as that is known."""
-    place = ((_("Browser"), browser), (_("Address"), address))
+    place = ((_("Browser"), templating.browser(browser)), (_("Address"), address))
     return [(_("When"), languages.when(at, zone)), *((name, text) for name, text in place if text)]
 
 
 def _notice(settings: Settings, account: Account, notification: Notification) -> Letter:
     """Of an account that was removed, the letter itself knows the username."""
     notice, (path, does) = _NOTICES[notification.kind], _DOES.get(notification.kind, ("", ""))
-    shown = [_place(notification)[0], *_facts(notice, notification)]
+    shown = [_place(notification)[0], *_facts(settings, notice, notification)]
     of = replace(account, username=notification.facts.get("username", account.username))
     link, to = settings.public_url + path if path else "", _reader(settings, of, notification)
     return _letter(to, "notice", notice.subject, words=notice.words, facts=shown, link=link, does=does)
 
 
-def _facts(news: _News, notification: Notification) -> list[_Fact]:
+def _facts(settings: Settings, news: _News, notification: Notification) -> list[_Fact]:
     facts, zone = notification.facts, notification.zone
-    return [(name, _shown(field, facts[field], zone)) for name, field in news.facts if field in facts]
+    return [(name, _shown(settings, field, facts[field], zone)) for name, field in news.facts if field in facts]
 
 
-def _shown(field: str, text: str, zone: int | None) -> Text | str:
+def _shown(settings: Settings, field: str, text: str, zone: int | None) -> Text | str:
     """A fact as people read it."""
+    if field == "by":
+        return _BY.get(text) or (_("whoever runs %(name)s", name=settings.name) if text == "operator" else text)
+    if field == "for":
+        return templating.place(text)
     if field in ("opens", "until"):
         return languages.when(datetime.fromtimestamp(int(text) / 1000, UTC), zone)
     if field == "left" and int(text) <= recovery.FEW:
@@ -270,16 +281,16 @@ def _shown(field: str, text: str, zone: int | None) -> Text | str:
 def _reset(settings: Settings, account: Account, notification: Notification) -> Letter:
     """The link dies with the password that it replaces."""
     link = links.make(settings, "reset", account.id, links.fingerprint(account), clock.now())
-    subject, minutes = _("Your username, and a new password"), int(links.LIFETIMES["reset"].total_seconds() // 60)
+    subject, time = _("Your username, and a new password"), languages.lasting(links.LIFETIMES["reset"].seconds)
     to = _reader(settings, account, notification)
-    return _letter(to, "reset", subject, link=link, minutes=minutes, facts=_place(notification))
+    return _letter(to, "reset", subject, link=link, time=time, facts=_place(notification))
 
 
 def _known_browser(settings: Settings, account: Account, notification: Notification) -> Letter:
     link = links.make(settings, "known browser", account.id, "", clock.now())
-    minutes, subject = int(links.LIFETIMES["known browser"].total_seconds() // 60), _("Log on from this browser")
+    subject, time = _("Log on from this browser"), languages.lasting(links.LIFETIMES["known browser"].seconds)
     to = _reader(settings, account, notification)
-    return _letter(to, "known", subject, link=link, minutes=minutes, facts=_place(notification))
+    return _letter(to, "known", subject, link=link, time=time, facts=_place(notification))
 
 
 def _invitation(settings: Settings, account: Account, notification: Notification) -> Letter:

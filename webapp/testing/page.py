@@ -58,9 +58,12 @@ class _Reader(HTMLParser):
         self._form: Form | None = None
         self._open: list[tuple[str, bool]] = []
         """The elements that are open, and whether each announces what it holds."""
+        self._gap = ""
+        """What stands between this text and the one before: nothing where only a name begins or ends."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        self._gap = self._gap if tag == "bdi" else " "
         if "id" in given:
             self.page.ids.append(given["id"])
         if tag == "form":
@@ -79,6 +82,7 @@ class _Reader(HTMLParser):
             self._open.append((tag, announces))
 
     def handle_endtag(self, tag: str) -> None:
+        self._gap = self._gap if tag == "bdi" else " "
         if tag == "form":
             self._form = None
         while self._open and any(name == tag for name, _ in self._open):
@@ -90,6 +94,7 @@ class _Reader(HTMLParser):
         if "title" in names and "svg" not in names:
             self.page.title += data
         elif not names & _UNSEEN:
-            self.page.text += f" {data}" if self.page.text else data
+            self.page.text += f"{self._gap}{data}"
             if any(announces for _, announces in self._open):
-                self.page.said[-1] += f" {data}"
+                self.page.said[-1] += f"{self._gap}{data}"
+            self._gap = ""

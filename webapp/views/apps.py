@@ -17,8 +17,10 @@ from webapp.web.guards import Authenticated
 from webapp.web.state import Request
 
 NOTICES = {
-    "lost": "The application could not be opened: that way in was used before, or took too long, or your browser keeps no "
-    "cookies for it. Open it again from here.",
+    "lost": _(
+        "The application could not be opened: that way in was used before, or took too long, or your browser keeps no "
+        "cookies for it. Open it again from here."
+    ),
 }
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 MAX_ADDRESS = 4096
@@ -196,10 +198,10 @@ def _touch(
     )
 
 
-def _all(request: Request) -> tuple[str, str]:
-    return responses.url(request, "apps.show"), "Your applications"
+def _all(request: Request) -> tuple[str, Text]:
+    return responses.url(request, "apps.show"), _("Your applications")
 
 
 def _no_app(request: Request) -> Response:
-    text = "It may have been removed, or its address has changed."
-    return responses.refusal(request, 404, "There is no such application here", text, link=_all(request))
+    text = _("It may have been removed, or its address has changed.")
+    return responses.refusal(request, 404, _("There is no such application here"), text, link=_all(request))

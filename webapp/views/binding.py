@@ -75,7 +75,7 @@ async def begin_bind(request: Request, who: ProvenToBind) -> Response:
 async def finish_bind(request: Request, who: ProvenToBind) -> Response:
     """Bind the key that answered, or say why not."""
     form, token = request.state.form, who.new_token()
-    label = keys.normalise(form.get("name", ""))
+    label = keys.normalise(form.get("name", "")) or steps.suggestion(request, who)
     try:
         await who.change(keys.bind, who.session.id, touches.answer(request), label, token)
     except Failed as failed:

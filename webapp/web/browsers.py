@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from webapp.languages import Text, _
+
 _SYSTEMS = (
     ("Windows Phone", "Windows Phone"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"),
     ("CrOS", "ChromeOS"), ("Windows", "Windows"), ("Mac OS X", "macOS"), ("Linux", "Linux"),
@@ -39,13 +41,19 @@ class Browser:
         return self.version < _RUNS_FROM.get(self.name, 0)
 
     @property
-    def no_webauthn(self) -> str | None:
+    def no_webauthn(self) -> Text | None:
         """Which version of this browser has WebAuthn, when this one has not; None where it should work."""
         since = _WEBAUTHN_FROM.get(self.name, 0)
-        return f"{self.name} has it from version {since} on." if self.version < since else None
+        if self.version >= since:
+            return None
+        return _(
+            "%(browser)s has it from version %(version)s on. Please update it, or use a current Chrome or Firefox.",
+            browser=self.name,
+            version=since,
+        )
 
     def __str__(self) -> str:
-        """As people would say it: `Firefox on Linux`."""
+        """As people would say it, and as it is recorded: `Firefox on Linux`. `templating.browser` has the words."""
         return f"{self.name or 'A browser'} on {self.system}" if self.system else self.name or "An unknown browser"
 
 

@@ -54,10 +54,10 @@ def go_to(request: Request, path: str) -> Response:
 def refusal(
     request: Request,
     status: int,
-    title: Text | str,
-    text: Text | str,
+    title: Text,
+    text: Text,
     *,
-    link: tuple[str, Text | str] | None = None,
+    link: tuple[str, Text] | None = None,
     wait: int = 0,
     looks_again: bool = False,
     incident: str | None = None,
@@ -124,7 +124,7 @@ class Device:
     """One on which no key is to be used here."""
     held: bool
     """A phone on which a key may be used: plugged in, or held to its back."""
-    no_webauthn: str | None
+    no_webauthn: Text | None
 
 
 def keys(records: Iterable[SecurityKey]) -> list[Key]:

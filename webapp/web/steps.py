@@ -19,7 +19,7 @@ from webapp.accounts.ceremonies import Ceremony
 from webapp.accounts.codes import Purpose
 from webapp.languages import Text, _
 from webapp.settings import Settings
-from webapp.web import guards, responses, touches
+from webapp.web import client, guards, responses, touches
 from webapp.web.guards import Authenticated, ToBind
 from webapp.web.state import Request
 from webapp.web.wording import EXPIRED, NO_TRIES
@@ -116,8 +116,13 @@ def bind(
     status: int = 200,
 ) -> Response:
     """Name the new key and touch it."""
-    label = label or keys.suggestion(who.account)
+    label = label or suggestion(request, who)
     return _panel(request, who, "bind", status, then="", label=label, notice=notice, **touches.shown(request, ceremony, failure))
+
+
+def suggestion(request: Request, who: ToBind) -> str:
+    """What a new key is called until its owner says otherwise."""
+    return keys.suggestion(who.account, client.language(request).say(_("Security key")))
 
 
 def again(request: Request, who: ToBind, key: SecurityKey, wanted: str) -> Response:

@@ -1,8 +1,12 @@
 """What people read where a word of ours says why something was refused. Never says more than helps the person."""
 
+import re
 from dataclasses import dataclass, replace
+from datetime import datetime
 from math import ceil
 
+from backends.records import Event
+from webapp import languages, templating
 from webapp.accounts import codes
 from webapp.languages import Text, _, _n
 
@@ -176,6 +180,22 @@ EVENTS = {
 def event(kind: str) -> Text | str:
     """What happened, in words; the kind itself where another version recorded it."""
     return EVENTS.get(kind, kind)
+
+
+def detail(event: Event) -> Text | str:
+    """What is recorded beside what happened: what people called something, as it is; what we wrote, in words."""
+    text, kind = event.detail, event.kind
+    if kind in ("number looked up", "pass given"):
+        return templating.place(text)
+    if kind == "not mailed":
+        return EVENTS.get(text, text)
+    if kind == "recovery code refused" and text:
+        return _("it was used before")
+    if kind == "recovery code used" and (found := re.fullmatch(r"(\d+) left", text)):
+        return _("%(count)s left", count=found[1])
+    if kind == "key required" and (found := re.fullmatch(r"from (.+) UTC on", text)):
+        return _("from %(moment)s on", moment=languages.when(datetime.fromisoformat(found[1])))
+    return text
 
 
 _MINUTES = codes.LIFETIME.seconds // 60
