@@ -32,8 +32,9 @@ class Mirror(BaseHTTPRequestHandler):
             self.answer({"method": self.command, "path": self.path, "body": len(body), "headers": self.headers.items()})
 
     def answer(self, seen: Seen) -> None:
-        """What was seen."""
-        self.give(200, {"Content-Type": "application/json"}, json.dumps(seen).encode())
+        """What was seen, with the status that is asked for, as in `/says/404`."""
+        status = int(seen["path"][-3:]) if seen["path"].startswith("/says/") else 200
+        self.give(status, {"Content-Type": "application/json"}, json.dumps(seen).encode())
 
     def give(self, status: int, headers: Mapping[str, str], text: bytes = b"") -> None:
         """This answer."""
