@@ -457,8 +457,6 @@ FORGED: dict[str, Headers] = {
     "another address with underscores": [("X_Original_URL", f"https://{PAYROLL}/"), ("X_Original_Method", "GET")],
     "two hosts": [("X-Forwarded-Host", WIKI), ("X-Forwarded-Host", PAYROLL)],
     "a rewritten address": [("X-Rewrite-URL", "/.keystead/whoami"), ("X-Forwarded-Prefix", "/.keystead")],
-    "ours, as of one hop only": [("Connection", "close, Remote-User, Remote-Groups, Keystead-Account, Keystead-Proof")],
-    "ours, as of one hop only, in a websocket": [("Connection", "Remote-Groups, Keystead-Proof, Upgrade")],
     "a user of one hop only": [("Connection", "Remote-User"), ("Remote-User", "evil")],
     "a user with an underscore, of one hop only": [("Connection", "Remote_User"), ("Remote_User", "evil")],
     "a user with a dot, of one hop only": [("Connection", "Remote.User"), ("Remote.User", "evil")],
@@ -483,6 +481,16 @@ def test_the_app_believes_nothing_that_a_visitor_sends(behind: Behind, what: str
     assert stranger.seen is None
     if stranger.status == 302:
         assert stranger.headers["location"].startswith(f"https://{WIKI}/.keystead/begin?back=")
+
+
+@pytest.mark.parametrize(
+    "connection", ["close, Remote-User, Remote-Groups", "Keystead-Proof", "upgrade,remote-groups", "Upgrade"]
+)
+def test_an_app_gets_all_six_headers_or_is_not_asked(behind: Behind, connection: str) -> None:
+    """A header that is named in Connection is for the next hop only (RFC 9110 §7.6.1): what a visitor names is not ours."""
+    paula = behind.world.people["paula"]
+    answer = behind.ask(WIKI, "/", ("Connection", connection), ("Connection", "Remote-Name"), ("Cookie", paula.cookie(WIKI)))
+    assert (answer.status, answer.told) == (200, paula.told("password"))
 
 
 HOSTS = (ACCOUNT, PAYROLL, CONSOLE, "other.example.com", WIKI.upper(), f"{WIKI}:443", f"{WIKI}.", f"{PAYROLL}:443")
