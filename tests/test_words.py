@@ -1,6 +1,7 @@
 """docs/words.md is what the code says, and says it in the words of this project."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +41,21 @@ def test_strings_that_are_sentences_are_found_in_python_and_docstrings_are_not()
         'def f(n):\n    """Returns it."""\n    x = "no sentence"\n    return {"a": "Wait a minute.", "b": f"Only {n} left."}\n'
     )
     assert list(words.of_python(source)) == ["Wait a minute.", "Only … left."]
+
+
+@pytest.mark.parametrize("path", words.files(), ids=lambda path: str(path.relative_to(words.ROOT)))
+def test_every_sentence_is_marked(path: Path) -> None:
+    """docs/translating.md says how."""
+    assert list(words.unmarked(path)) == []
+
+
+def test_what_nobody_could_translate_is_found() -> None:
+    template = (
+        '<p title="{% trans %}Yes{% endtrans %}" aria-label="Not marked">{{ _("Yes") }}{% trans %}<b>Yes</b>{% endtrans %} but no'
+        '</p>{{ m.f("Not marked", _n("%(count)s yes", "%(count)s yes", n)) }}'
+    )
+    assert sorted(text.strip() for text in words.unmarked_in_template(template, html=True) if text.strip()) == [
+        "Not marked", "Not marked", "but no",
+    ]  # fmt: skip
+    source = 'x = {"a": _("Is marked."), "b": "Is not.", "c": f"Is {x} not."}'
+    assert list(words.unmarked_in_python(source)) == ["Is not.", "Is … not."]

@@ -3,7 +3,8 @@
     python -m tests.words        writes the page
 
 From templates come texts and the attributes that are read or shown; from Python the strings of the modules that choose words. `…`
-stands for what is filled in, `[this | that]` for words that depend on something. Never judges what they say.
+stands for what is filled in, `[this | that]` for words that depend on something. `unmarked` finds what nobody could translate.
+Never judges what they say.
 """
 
 import ast
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from jinja2 import Environment
+from jinja2 import Environment, nodes
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "words.md"
@@ -24,9 +25,14 @@ PARTS = (
     ("What views say", "webapp/views/*.py"),
     ("Letters: their frames", "templates/mail/*.txt"),
     ("Letters: subjects and words", "webapp/notifications/*.py"),
+    ("Recovery sheet in plain text", "templates/*.txt"),
+    ("Browsers, and whom to ask", "webapp/templating.py"),
 )
-FOR_MACHINES = frozenset({"browsers", "cookies", "guards", "health", "readiness"})
+FOR_MACHINES = frozenset({"app_host", "browsers", "cookies", "forwarded", "guards", "health", "mail", "readiness"})
 """Modules whose strings nobody reads."""
+MARKS = frozenset({"_", "_n", "gettext", "ngettext"})
+NAMES = frozenset({"Google Chrome", "Mozilla Firefox", "Microsoft Edge", "Apple Safari"})
+"""What is called the same in every language."""
 ATTRIBUTES = ("alt", "aria-label", "placeholder", "title", "content")
 INLINE = frozenset({"a", "b", "bdi", "br", "code", "em", "i", "kbd", "span", "strong", "time"})
 IF, ELSE, END, CUT = "\ue000", "\ue001", "\ue002", "\ue003"
@@ -46,11 +52,17 @@ def page() -> str:
     seen: set[str] = set()
     for title, pattern in PARTS:
         lines += ["", f"## {title}"]
-        for path in sorted(each for each in ROOT.glob(pattern) if each.stem not in FOR_MACHINES):
+        for path in files(pattern):
             new = [text for text in dict.fromkeys(sentences(path)) if text not in seen]
             seen.update(new)
             lines += ["", f"**{path.stem}**", "", *(f"- {text}" for text in new)] if new else []
     return "\n".join(lines) + "\n"
+
+
+def files(*patterns: str) -> list[Path]:
+    """The files in which people read something: of these patterns, or of all parts."""
+    found = (path for pattern in patterns or [pattern for _, pattern in PARTS] for path in ROOT.glob(pattern))
+    return sorted(path for path in found if path.stem not in FOR_MACHINES)
 
 
 def sentences(path: Path) -> Iterator[str]:
@@ -71,6 +83,42 @@ def of_python(source: str) -> Iterator[str]:
         text = _text(node)
         if re.match(r"\s*[A-Z(][\w’'-]* ?", text) and (" " in text.strip() or text.istitle()) and "KEYSTEAD_" not in text:
             yield text
+
+
+def unmarked(path: Path) -> Iterator[str]:
+    """What people can read of this file, and nobody could translate."""
+    source = path.read_text(encoding="utf-8")
+    found = unmarked_in_python(source) if path.suffix == ".py" else unmarked_in_template(source, html=path.suffix == ".html")
+    texts = (_tidied(re.sub(f"[{IF}{ELSE}{END}{CUT}]", " ", text)) for text in found)
+    return (text for text in texts if re.search(r"[^\W\d_]{2}", text) and text not in NAMES and not re.fullmatch('.*=".*', text))
+
+
+def unmarked_in_python(source: str) -> Iterator[str]:
+    """Sentences outside of `_` and `_n`."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKS:
+            node.args = []
+        if isinstance(node, ast.Compare):  # with what is recorded
+            node.comparators = []
+    return (text for text in of_python(ast.unparse(tree)) if "\\" not in text)
+
+
+def unmarked_in_template(source: str, *, html: bool) -> Iterator[str]:
+    """Texts and attributes outside of `{% trans %}`, and strings within expressions outside of `_`."""
+    marked, _ = _marked(re.sub(r"(?s)\{% (trans|block shape)\b.*?\{% end(trans|block) %\}", "", source))
+    parser = _Texts()
+    parser.feed(marked if html else "")
+    parser.close()
+    yield from (piece.replace(FILLED_IN, "") for piece in (parser.pieces if html else [marked]))
+    tree = Environment(extensions=["jinja2.ext.i18n"]).parse(source)  # noqa: S701 - nothing is rendered
+    said = {id(arg) for call in tree.find_all(nodes.Call) if _is_mark(call) for arg in call.args}
+    strings = (node.value for node in tree.find_all(nodes.Const) if id(node) not in said and isinstance(node.value, str))
+    yield from (text for text in strings if re.match(r" ?[A-Z(][a-z]", text))
+
+
+def _is_mark(call: nodes.Call) -> bool:
+    return isinstance(call.node, nodes.Name) and call.node.name in MARKS
 
 
 def _text(node: ast.AST) -> str:
