@@ -35,7 +35,7 @@ SECONDS = 15
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a proxy listens and passes requests to. `host` and `other_host` stand for account. and www.example.com; `apps` are
-    hosts of apps behind Keystead, and the port that each app listens on.
+    hosts of apps behind Keystead, and the port that each app listens on; `change_apps` is what a deployer did to their files.
     """
 
     host: str
@@ -45,6 +45,7 @@ class Place:
     keystead: int
     certificate: Path
     apps: Mapping[str, int] = field(default_factory=dict)
+    change_apps: Callable[[str], str] = str
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _nginx(folder: Path, place: Place, change: Callable[[str], str]) -> list[str
             "server 127.0.0.1:8000;": f"server 127.0.0.1:{place.keystead};",
         },
     )
-    (folder / "site.conf").write_text(change(text) + _nginx_apps(place))
+    (folder / "site.conf").write_text(change(text) + _nginx_apps(folder, place))
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     user = "user root;" if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(
@@ -98,19 +99,21 @@ def _nginx(folder: Path, place: Place, change: Callable[[str], str]) -> list[str
     return ["-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
 
 
-def _nginx_apps(place: Place) -> str:
+def _nginx_apps(folder: Path, place: Place) -> str:
     """nginx.apps.conf with a server for each app, as its deployer would repeat the one that is there."""
     if not place.apps:
         return ""
+    guard = folder / "keystead-guard.conf"
+    guard.write_text(place.change_apps((ROOT / "deploy" / "nginx.guard.conf").read_text()))
     maps, begin, server = (ROOT / "deploy" / "nginx.apps.conf").read_text().partition("server {")
-    return maps + "\n".join(
+    return place.change_apps(maps) + "\n".join(
         replaced(
-            begin + server,
+            place.change_apps(begin + server),
             {
                 "/etc/letsencrypt/live/wiki.example.com/fullchain.pem": str(place.certificate),
                 "/etc/letsencrypt/live/wiki.example.com/privkey.pem": str(place.certificate),
                 "wiki.example.com": host,
-                "/etc/nginx/keystead-guard.conf": str(ROOT / "deploy" / "nginx.guard.conf"),
+                "/etc/nginx/keystead-guard.conf": str(guard),
                 "listen 443 ssl;": f"listen 127.0.0.1:{place.https} ssl;",
                 "127.0.0.1:3000": f"127.0.0.1:{port}",
             },
@@ -147,7 +150,7 @@ def _caddy_apps(place: Place, tls: str) -> str:
     """Caddyfile.apps with a site for each app, as its deployer would repeat the one that is there."""
     if not place.apps:
         return ""
-    text = (ROOT / "deploy" / "Caddyfile.apps").read_text()
+    text = place.change_apps((ROOT / "deploy" / "Caddyfile.apps").read_text())
     guard, begin, site = replaced(text, {"127.0.0.1:8000": f"127.0.0.1:{place.keystead}"}).partition("\nwiki.example.com {")
     return guard + "".join(
         replaced(begin + site, {"wiki.example.com {": f"https://{host} {{\n\t{tls}", "127.0.0.1:3000": f"127.0.0.1:{port}"})

@@ -452,9 +452,9 @@ def test_a_certificate_that_ends_soon_and_was_not_renewed() -> None:
         now = time.time()
         moments = {"notBefore": now - (of - days) * 86400, "notAfter": now + days * 86400}
         told = {name: time.strftime("%b %d %H:%M:%S %Y GMT", time.gmtime(at)) for name, at in moments.items()}
-        return [finding.text for finding in outside._ends_soon("https://a.b", told)]
+        return [finding.text for finding in outside.ends_soon("https://a.b", told)]
 
-    assert (ends_in(20), ends_in(3, of=6), outside._ends_soon("https://a.b", None)) == ([], [], [])
+    assert (ends_in(20), ends_in(3, of=6), outside.ends_soon("https://a.b", None)) == ([], [], [])
     assert "The certificate of https://a.b ends on 20" in ends_in(10)[0]
     assert ends_in(0.5, of=6)
 

@@ -7,10 +7,12 @@ from urllib.parse import quote
 import pytest
 from starlette.responses import PlainTextResponse
 
+from webapp.testing.behind import PROXY
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
+from webapp.web import probe
 
 WIKI = PlainTextResponse("the wiki")
 NONCE = "0" * 64
@@ -113,3 +115,15 @@ def test_the_touch_names_the_address_that_it_opens(
     keystead_clock.move(timedelta(minutes=1))
     keystead_visitor.open(app.url)
     assert "wiki.localhost:8000 Touch your key to open The wiki" in keystead_visitor.page.text
+
+
+def test_doctor_is_told_how_its_question_arrived_and_nobody_else_is(keystead: Site) -> None:
+    app, anybody = keystead.behind(WIKI, "wiki"), keystead.visitor().client
+    asked = f"{app.url}/.keystead/whoami?{probe.QUERY}="
+    told = anybody.get(asked + probe.question(keystead.settings.secret_keys)).json()
+    assert told == {"peer": PROXY, "trusted": True, "host": "wiki.localhost:8000", "app": "wiki", "at": told["at"]}
+    for text in ("", "1", probe.question(("another secret of thirty-two signs",))):
+        refused = anybody.get(asked + text)
+        assert (refused.status_code, refused.json()) == (401, {"error": "logon"})
+    direct = anybody.get(f"/.keystead/whoami?{probe.QUERY}={probe.question(keystead.settings.secret_keys)}").json()
+    assert (direct["trusted"], direct["app"]) == (False, None)

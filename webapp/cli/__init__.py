@@ -96,9 +96,10 @@ def run_demo(port: int | None, keep: Path | None) -> None:
 @main.command()
 @click.option("--mail", "mail_to", metavar="ADDRESS", help="Send a mail to this address.")
 @click.option("--url", help="Where to look for the running server. [default: KEYSTEAD_PUBLIC_URL]")
+@click.option("--app", metavar="URL", help="Look at this app, too: whether its proxy lets in whom it should, and nobody else.")
 @click.option("--free", metavar="MB", default=500, show_default=True, type=click.IntRange(0), help="How much disk must be free.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON.")
-def doctor(mail_to: str | None, url: str | None, free: int, as_json: bool) -> None:
+def doctor(mail_to: str | None, url: str | None, app: str | None, free: int, as_json: bool) -> None:
     """Look at this deployment, and say what is wrong and what to do. Ends with status 1 if anything is.
 
     Run it with the variables that the server has, as the user that it runs as.
@@ -107,7 +108,7 @@ def doctor(mail_to: str | None, url: str | None, free: int, as_json: bool) -> No
     from webapp.doctor import report
     from webapp.doctor.finding import Options
 
-    findings = asyncio.run(practice.examine(os.environ, Options(mail_to=mail_to, url=url, free=free)))
+    findings = asyncio.run(practice.examine(os.environ, Options(mail_to=mail_to, url=url, app=app, free=free)))
     click.echo(report.as_json(findings) if as_json else report.as_text(findings))
     sys.exit(any(finding.state == "wrong" for finding in findings))
 

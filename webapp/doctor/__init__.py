@@ -6,7 +6,7 @@ says so, and is no fault. What it tells holds no secret.
 
 from collections.abc import Mapping
 
-from webapp.doctor import environment, moved, outside, people, post, records, rotated
+from webapp.doctor import apps, environment, moved, outside, people, post, records, rotated
 from webapp.doctor.finding import Check, Context, Finding, Options, unchecked
 from webapp.settings import Settings
 
@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     Check("letters", ("KEYSTEAD_BACKEND",), people.letters),
     Check("mail", ("KEYSTEAD_MAIL", "KEYSTEAD_MAIL_FROM", "KEYSTEAD_PUBLIC_URL"), post.mail),
     Check("server", ("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_SECRET_KEYS"), outside.server),
+    Check("app", ("KEYSTEAD_BACKEND", "KEYSTEAD_PUBLIC_URL", "KEYSTEAD_SECRET_KEYS"), apps.app),
 )
 """What is looked at, in this order, once the settings were read; and which of them a check cannot do without."""
 

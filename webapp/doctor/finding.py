@@ -23,10 +23,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the deployer asked for beside: a mail to somebody, another address to look at, how many MB must be free."""
+    """What the deployer asked for beside: a mail to somebody, another address to look at, an app, how many MB must be free."""
 
     mail_to: str | None = None
     url: str | None = None
+    app: str | None = None
     free: int = 500
 
 

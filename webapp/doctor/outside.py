@@ -10,6 +10,7 @@ import json
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ class Unreached(Exception):
 
 
 class Answer(NamedTuple):
-    """What came back: `told` is what the server said to us, None if it said nothing. Where there is TLS, its certificate."""
+    """What came back: `told` is the JSON object, None if there is none. Where there is TLS, the certificate."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -48,14 +49,14 @@ async def server(ctx: Context) -> list[Finding]:
         answers = [await asyncio.to_thread(_ask, ctx, url, claim) for claim in (_USUAL, _STANDARD)]
     except Unreached as unreached:
         return [unreached.finding]
-    ends = _ends_soon(url, answers[0].certificate)
+    ends = ends_soon(url, answers[0].certificate)
     if fault := _somebody_else(ctx.settings, url, answers[0]):
         return [fault, *ends]
     told, headers = [answer.told or {} for answer in answers], answers[0].headers
     found = [
         *ends,
         *_deployed(ctx.settings, told[0]),
-        *_by_its_clock(told[0]),
+        *by_its_clock(told[0]),
         *_through_the_proxy(ctx.settings, told),
         *_headers(ctx.settings, told[0], headers),
         *await asyncio.to_thread(_redirected, ctx),
@@ -76,19 +77,25 @@ def _ask(ctx: Context, url: str, claim: dict[str, str]) -> Answer:
         "Cookie": f"{probe.COOKIE}=here",
         "User-Agent": f"keystead-doctor/{__version__}",
     }
+    answer = reach(url, f"{url.rstrip('/')}/healthz", headers, lambda why: _silent(ctx, url, why))
+    return answer if answer.told and "address" in answer.told else answer._replace(told=None)
+
+
+def reach(site: str, url: str, headers: dict[str, str], silent: Callable[[str], Finding]) -> Answer:
+    """What comes from this address of the site. Unreached; where nobody answers at all, `silent` says what that means."""
     try:
-        return _get(f"{url.rstrip('/')}/healthz", headers)
+        return _get(url, headers)
     except ssl.SSLCertVerificationError as error:
         todo = "Renew the certificate, or get one for this name. SSL_CERT_FILE names an authority of your own."
-        raise Unreached(wrong(f"Browsers will not trust {url}: {error.verify_message}.", todo)) from None
+        raise Unreached(wrong(f"Browsers will not trust {site}: {error.verify_message}.", todo)) from None
     except ssl.SSLError:
-        raise Unreached(wrong(f"There is no TLS at {url}.", f"Let the proxy end TLS there. {_PROXY}")) from None
+        raise Unreached(wrong(f"There is no TLS at {site}.", f"Let the proxy end TLS there. {_PROXY}")) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Unreached(_silent(ctx, url, error)) from None
+        why = "the name is not known" if isinstance(error, socket.gaierror) else "nobody answers"
+        raise Unreached(silent(why)) from None
 
 
-def _silent(ctx: Context, url: str, error: Exception) -> Finding:
-    why = "the name is not known" if isinstance(error, socket.gaierror) else "nobody answers"
+def _silent(ctx: Context, url: str, why: str) -> Finding:
     if ctx.options.url:
         return wrong(f"{url} cannot be reached: {why}.", "Start the server, or look at the address.")
     return unchecked(f"{url} cannot be reached from here ({why}): is the server running? `--url` names another way to it.")
@@ -99,7 +106,7 @@ def _get(url: str, headers: dict[str, str]) -> Answer:
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
     try:
-        connection.request("GET", parts.path or "/", headers=headers)
+        connection.request("GET", f"{parts.path or '/'}?{parts.query}".rstrip("?"), headers=headers)
         certificate = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
         answer = connection.getresponse()
         return Answer(answer.status, answer.headers, _read(answer.read(100_000)), certificate)
@@ -112,7 +119,7 @@ def _read(body: bytes) -> dict[str, Any] | None:
         told = json.loads(body)
     except ValueError:
         return None
-    return told if isinstance(told, dict) and "address" in told else None
+    return told if isinstance(told, dict) else None
 
 
 def _somebody_else(settings: Settings, url: str, answer: Answer) -> Finding | None:
@@ -128,7 +135,7 @@ def _somebody_else(settings: Settings, url: str, answer: Answer) -> Finding | No
     return wrong(f"A Keystead with other secrets answers at {url}.", todo)
 
 
-def _ends_soon(url: str, certificate: dict[str, Any] | None) -> list[Finding]:
+def ends_soon(url: str, certificate: dict[str, Any] | None) -> list[Finding]:
     """Whoever renews certificates does it when a third of their time is left."""
     if not certificate:
         return []
@@ -149,7 +156,7 @@ def _deployed(settings: Settings, told: dict[str, Any]) -> list[Finding]:
     return found
 
 
-def _by_its_clock(told: dict[str, Any]) -> list[Finding]:
+def by_its_clock(told: dict[str, Any]) -> list[Finding]:
     apart = time.time() - told["at"]
     if abs(apart) <= SAME_TIME:
         return []

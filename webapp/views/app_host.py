@@ -16,7 +16,7 @@ from webapp import clock, logs
 from webapp.accounts import apps, commits, sessions, tickets
 from webapp.accounts.apps import Place
 from webapp.accounts.decision import AccountGone, Refused
-from webapp.web import client, cookies, forwarded, guards, responses
+from webapp.web import client, cookies, forwarded, guards, probe, responses
 from webapp.web.forwarded import Asked, Unbelievable
 from webapp.web.state import Request
 
@@ -61,7 +61,10 @@ async def check(request: Request) -> Response:
 
 @guards.anyone
 async def whoami(request: Request) -> Response:
-    """Who is at this app, as JSON, by the same rules."""
+    """Who is at this app, as JSON, by the same rules; to `keystead doctor` it says how the question arrived."""
+    asked = request.query_params.get(probe.QUERY)
+    if asked and probe.is_doctors(request.state.settings.secret_keys, asked):
+        return await _to_the_doctor(request)
     try:
         place = await _here(request)
         visit = await _visit(request, place)
@@ -142,6 +145,13 @@ async def leave(request: Request) -> Response:
     response = RedirectResponse(f"{settings.origin}{responses.url(request, 'logon.show')}?notice=off", 303)
     response.headers["set-cookie"] = cookies.on_app(place.origin, "", "")
     return response
+
+
+async def _to_the_doctor(request: Request) -> Response:
+    peer, host = request.client.host if request.client else "", request.headers.get("host", "")
+    place = await request.state.apps.at(request.state.backend, host)
+    told = {"peer": peer, "trusted": client.is_trusted(request, peer), "host": host, "app": place.app.name if place else None}
+    return JSONResponse({**told, "at": clock.now().timestamp()})
 
 
 _OPENABLE = ("logon", "touch", "code", "binding")

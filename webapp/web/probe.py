@@ -12,6 +12,8 @@ from itsdangerous import BadData, URLSafeSerializer
 from webapp import clock
 
 HEADER = "keystead-doctor"
+QUERY = "doctor"
+"""Where the question stands at the host of an app, at which nobody may send such a header."""
 COOKIE = "keystead-doctor"
 CLAIM = "192.0.2.99"
 """The address that doctor says it comes from, and does not (TEST-NET-1, RFC 5737)."""
