@@ -1,5 +1,7 @@
 """What a deployment has beside Keystead: a certificate, and people with a browser."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +44,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
     return file
+
+
+def fingerprint(certificate: Path) -> str:
+    """Of its public key, as Chromium's flag wants it."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 @pytest.fixture

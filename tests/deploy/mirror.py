@@ -34,7 +34,7 @@ class Mirror(BaseHTTPRequestHandler):
     def answer(self, seen: Seen) -> None:
         """What was seen, with the status that is asked for, as in `/says/404`."""
         status = int(seen["path"][-3:]) if seen["path"].startswith("/says/") else 200
-        self.give(status, {"Content-Type": "application/json"}, json.dumps(seen).encode())
+        self.give(status, {"Content-Type": "text/plain"}, json.dumps(seen).encode())
 
     def give(self, status: int, headers: Mapping[str, str], text: bytes = b"") -> None:
         """This answer."""

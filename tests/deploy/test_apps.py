@@ -3,8 +3,10 @@ it believe. Three apps on three unrelated domains, one Keystead; each proxy stan
 """
 
 import asyncio
+import dataclasses
 import http.client
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -22,12 +24,17 @@ from typing import Any, NamedTuple, TypeVar
 import httpx2
 import pytest
 from msgspec.structs import replace
+from playwright.sync_api import expect, sync_playwright
 
 from backends import open_backend
 from backends.records import Account
-from tests.browser import live_site
+from tests.browser import keys as virtual
+from tests.browser import live_site, walk
+from tests.browser.conftest import Visit
+from tests.browser.keys import BrowserName
 from tests.browser.live_site import Person, Site
 from tests.deploy import mirror
+from tests.deploy.conftest import SECONDS, fingerprint
 from tests.deploy.proxies import PROGRAMS, ROOT, Place, ProxyName, proxy
 from tests.deploy.tunnel import tunnel
 from webapp import clock
@@ -603,3 +610,61 @@ ALICE = {
     "Remote-User": "älice".encode().decode("latin-1"), "Remote-Email": "alice@example.com", "Remote-Name": "{env.HOME} $host",
     "Remote-Groups": "everyone", "Keystead-Account": "A1", "Keystead-Proof": "key",
 }  # fmt: skip
+
+
+# in a browser
+
+
+BROWSERS: dict[BrowserName, ProxyName] = {"chromium": "caddy-2.11.7", "firefox": "nginx"}
+
+
+@pytest.fixture(params=BROWSERS)
+def visit(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[Visit]:
+    """Somebody at a browser that finds all hosts behind a proxy; with Chromium it speaks HTTP/2."""
+    name: BrowserName = request.param
+    if missing := [each for each in (name, BROWSERS[name]) if not (virtual.PROGRAMS | PROGRAMS)[each]]:
+        pytest.skip(f"{' AND '.join(missing)} IS NOT INSTALLED: nothing was tested in a browser")
+    with ExitStack() as stack:
+        stack.enter_context(proxy(BROWSERS[name], tmp_path / "proxy", place := world.place()))
+        world.leads.update(dict.fromkeys((ACCOUNT, *place.apps), place.https))
+        playwright = stack.enter_context(sync_playwright())
+        context, keys_of = stack.enter_context(
+            virtual.launch_behind(playwright, name, world.way, fingerprint(world.certificate), tmp_path / "profile")
+        )
+        context.set_default_timeout(SECONDS * 1000)
+        page = context.new_page()
+        yield Visit(name, context, page, keys_of(page), keys_of)
+
+
+def test_one_logon_with_the_key_opens_three_domains_and_one_log_off_shuts_them(world: World, visit: Visit) -> None:
+    page, site, name = visit.page, dataclasses.replace(world.site, url=f"https://{ACCOUNT}"), f"bea-{visit.browser_name}"
+    person = site.person(name)
+    world.change(name, lambda account, act: Decision(replace(account, groups=("staff",))))
+    visit.keys.add("u2f")
+    walk.log_on(page, site, person)
+    walk.bind(page, site, person)
+    walk.log_off(page, site)
+
+    page.goto(f"https://{CONSOLE}/deep?er=1")
+    expect(page).to_have_url(re.compile(f"^https://{ACCOUNT}/logon"))
+    walk.type_password(page, name, person.password)
+    expect(page).to_have_url(f"https://{CONSOLE}/deep?er=1")
+    for host in (CONSOLE, WIKI, PAYROLL):
+        if host != CONSOLE:
+            page.goto(f"https://{host}/")
+            expect(page).to_have_url(f"https://{host}/")
+        seen = json.loads(page.inner_text("body"))["headers"]
+        assert (told(seen)["remote-user"], told(seen)["keystead-proof"]) == (name, "key")
+        assert "keystead" not in dict(seen).get("Cookie", "")
+    tab = visit.context.new_page()
+    tab.goto(f"https://{WIKI}/")
+    asks = "() => fetch('/api', {redirect: 'manual'}).then((answer) => answer.status)"
+    assert tab.evaluate(asks) == 200
+
+    page.evaluate("() => location.assign('/.keystead/leave')")
+    expect(page).to_have_url(re.compile(f"^https://{ACCOUNT}/logon"))
+    expect(page.get_by_role("status")).to_have_text("You are logged off.")
+    assert tab.evaluate(asks) == 401
+    for host in (CONSOLE, WIKI, PAYROLL):
+        page.goto(f"https://{host}/")
+        expect(page).to_have_url(re.compile(f"^https://{ACCOUNT}/logon"))

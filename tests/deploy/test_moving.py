@@ -1,7 +1,5 @@
 """A site moves to another domain, in real browsers: keys of the old one open it, are bound anew, and need it no more."""
 
-import base64
-import hashlib
 import re
 import secrets
 from collections.abc import Iterator
@@ -10,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import keys as virtual
@@ -20,6 +16,7 @@ from tests.browser.conftest import Visit
 from tests.browser.keys import BrowserName, KeyProtocol
 from tests.browser.live_site import Person, Site
 from tests.browser.test_accessible import _findings, _overflow
+from tests.deploy.conftest import fingerprint
 from tests.deploy.proxies import PROGRAMS, ROOT, Place, ProxyName, proxy, replaced
 from tests.deploy.tunnel import tunnel
 from webapp.testing.mailbox import free_port
@@ -105,19 +102,13 @@ def visit(move: Move, browser_name: BrowserName, certificate: Path) -> Iterator[
     with ExitStack() as stack:
         through = stack.enter_context(tunnel({OLD: move.port, NEW: move.port}))
         playwright = stack.enter_context(sync_playwright())
-        spki = _fingerprint(certificate)
+        spki = fingerprint(certificate)
         context, keys_of = stack.enter_context(
             virtual.launch_behind(playwright, browser_name, through, spki, move.folder / "profile")
         )
         context.set_default_timeout(SECONDS * 1000)
         page = context.new_page()
         yield Visit(browser_name, context, page, keys_of(page), keys_of)
-
-
-def _fingerprint(certificate: Path) -> str:
-    """Of its public key, as Chromium's flag wants it."""
-    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
-    return base64.b64encode(hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()).decode()
 
 
 def unfit(page: Page) -> list[str]:
