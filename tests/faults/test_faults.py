@@ -7,6 +7,7 @@ makes and what becomes of the account; then once for each query and way of faili
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from backends.protocol import Backend
 from backends.records import Account
 from tests import hashes, mongo_server
 from webapp import clock
-from webapp.accounts import helpdesk, joining, keys, links, recovery
+from webapp.accounts import apps, helpdesk, joining, keys, links, recovery
 from webapp.routes import ROUTES
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site, running
@@ -27,6 +28,9 @@ from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
 
 PLUGIN = Path(__file__).parents[1] / "plugin"
+WIKI, BOARD = "http://wiki.localhost:9001", "http://board.localhost:9002"
+VISITORS = ip_network("192.0.2.0/24")
+"""Each may speak for others, so that an app's host is one when they ask there."""
 NEW_PASSWORD = "another horse battery staple"
 OLD, NEW, EITHER = "the old one", "the new one", "one or the other"
 WAYS: list[tuple[When, bool]] = [("before", False), ("after", False), ("before", True), ("after", True)]
@@ -403,12 +407,55 @@ def _verify_email(stage: Stage) -> Ask:
     return lambda: stage.visitor.submit("/account/email/verify", code=code)
 
 
+@scene("apps.begin_touch")
+def _begin_touch(stage: Stage) -> Ask:
+    _unproven(stage)
+    stage.visitor.get(f"/apps/enter?to={BOARD}/&nonce={'a' * 64}")
+    _forget_apps(stage)
+    return lambda: stage.visitor.submit("/apps/touch/begin")
+
+
+@scene("apps.finish_touch")
+def _finish_touch(stage: Stage) -> Ask:
+    _begin_touch(stage)()
+    _forget_apps(stage)
+    return lambda: stage.visitor.finish(stage.key)
+
+
+@scene("apps.finish_touch, forged")
+def _finish_touch_forged(stage: Stage) -> Ask:
+    _finish_touch(stage)
+    return lambda: stage.visitor.finish(stage.key, bad_signature=True)
+
+
+@scene("app_host.end")
+def _come_into_an_app(stage: Stage) -> Ask:
+    stage.log_on()
+    begun = stage.visitor.client.get(f"{WIKI}/.keystead/begin")
+    entered = stage.visitor.client.get(begun.headers["location"])
+    _forget_apps(stage)
+    return lambda: stage.visitor.client.get(entered.headers["location"])
+
+
+@scene("app_host.leave")
+def _leave_by_an_app(stage: Stage) -> Ask:
+    _come_into_an_app(stage)()
+    _forget_apps(stage)
+    link = {"sec-fetch-site": "same-origin", "sec-fetch-dest": "document"}
+    return lambda: stage.visitor.client.get(f"{WIKI}/.keystead/leave", headers=link)
+
+
 @scene("not_me.freeze")
 def _freeze(stage: Stage) -> Ask:
     stage.log_on(bound=True)
     token = stage.link("not me", str(round(stage.now.keys[0].bound_at.timestamp() * 1000)))
     stage.visitor.get(f"/not-me?token={token}")
     return lambda: stage.visitor.submit("/not-me")
+
+
+def _forget_apps(stage: Stage) -> None:
+    """They are read anew, so that a scene makes the same queries each time."""
+    stage.site.state["apps"].forget()
 
 
 def _invited(stage: Stage) -> None:
@@ -449,8 +496,10 @@ def _suspend_the_first(account: Account, act: Any) -> Any:
 # playing
 
 
-def test_every_post_route_has_a_scene() -> None:
-    posts = {f"{view.__module__.rpartition('.')[2]}.{view.__name__}" for method, _, view in ROUTES if method == "POST"}
+def test_every_post_route_has_a_scene_and_so_has_whatever_else_commits() -> None:
+    posts = {"app_host.end", "app_host.leave"} | {
+        f"{view.__module__.rpartition('.')[2]}.{view.__name__}" for method, _, view in ROUTES if method == "POST"
+    }
     assert {name.partition(",")[0] for name in SCENES} == posts
 
 
@@ -519,13 +568,18 @@ def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     async def open_faulty(url: str) -> Backend:
         return cast(Backend, FaultyBackend(await opened(url)))
 
-    with hashes.cheap(), pytest.MonkeyPatch.context() as patch, Clock() as clock:
+    with hashes.cheap(), pytest.MonkeyPatch.context() as patch, Clock() as time:
         patch.setattr("webapp.app.open_backend", open_faulty)
-        with running(tmp_path_factory.mktemp("site"), backend=url, wait=timedelta(hours=72), join=("example.com",)) as site:
+        wishes: dict[str, Any] = {"wait": timedelta(hours=72), "join": ("example.com",), "trusted_proxies": (VISITORS,)}
+        with running(tmp_path_factory.mktemp("site"), backend=url, **wishes) as site:
+            for name, origin, fresh in (("wiki", WIKI, None), ("board", BOARD, timedelta(minutes=5))):
+                app = apps.new(site.settings, name, [origin], clock.now(), fresh=fresh)
+                site.call(apps.change, site.context, "add", app)
+            site.state["apps"].forget()
             patch.setattr(site.state["sender"], "owes", lambda account, letters: None)
             patch.setattr(site.state["sender"], "look", _look_away)
             patch.setattr(site.state["sender"], "later", lambda work: None)
-            yield Theatre(site, clock, request.param)
+            yield Theatre(site, time, request.param)
 
 
 async def _look_away() -> None:

@@ -49,6 +49,8 @@ NAMES = (
     "new",
     "old",
     "email",
+    "to",
+    "nonce",
     "language",
     "back",
 )

@@ -38,14 +38,15 @@ WARM_UP = 3
 
 FIELDS = (
     "username", "password", "next", "ceremony", "credential", "failure", "code", "name", "then", "unbind", "token", "new", "old",
-    "email", "offer",
+    "email", "offer", "to", "nonce",
 )  # fmt: skip
-QUERIES = ("next", "token", "notice", "then", "since", "before", "offer")
+QUERIES = ("next", "token", "notice", "then", "since", "before", "offer", "to", "nonce", "back", "ticket")
 HEADERS = (
     "Origin", "Referer", "User-Agent", "X-Forwarded-For", "Forwarded", "Content-Type", "Accept-Encoding", "Accept-Language",
     "Keystead-Doctor", "Authorization", "HX-Request", "Sec-Fetch-Site", "If-None-Match", "If-Modified-Since", "Range", "Cookie",
+    "X-Original-URL", "X-Forwarded-Host", "X-Forwarded-Uri",
 )  # fmt: skip
-COOKIES = ("keystead", "keystead-browser", "keystead-doctor")
+COOKIES = ("keystead", "keystead-browser", "keystead-doctor", "keystead-app")
 PIECES: dict[str, str] = {
     "marks in the wrong order": "\u0345\u0300",
     "marks of many classes": "\u0f71\u0345\u0323\u0300\u05b0\u093c",

@@ -12,6 +12,7 @@ from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
 
 ON_BOTH = (
+    "apps",
     "binding",
     "email",
     "forgotten",

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from backends.records import Account
+from tests.views import app_walks
 from tests.views.mails import mails
 from tests.views.meanwhile import held_back, meddle
 from tests.views.people import NEW, bound, shown_codes
@@ -198,6 +199,21 @@ def test_a_touch_that_arrives_after_the_freeze_opens_nothing(keystead: Site, hal
     answer = half_signed_in.answer(stub_key)
     with held_back(keystead, half_signed_in, "/logon/key/finish", answer) as arrive:
         keystead.change(keystead.account, frozen)
+        with nothing_changes(keystead):
+            assert arrive().headers["location"] == "/logon?notice=ended"
+
+
+@meanwhile
+def test_a_touch_for_an_app_that_arrives_after_its_session_has_ended_opens_nothing(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock, happens: Happens
+) -> None:
+    app_walks.add(keystead, fresh=timedelta(minutes=5))
+    thief = bound(keystead, stub_key)
+    keystead_clock.move(timedelta(minutes=6))
+    thief.get(f"/apps/enter?to={app_walks.WIKI}/&nonce={'a' * 64}")
+    thief.submit("/apps/touch/begin")
+    with held_back(keystead, thief, "/apps/touch/finish", thief.answer(stub_key)) as arrive:
+        keystead.change(keystead.account, happens)
         with nothing_changes(keystead):
             assert arrive().headers["location"] == "/logon?notice=ended"
 

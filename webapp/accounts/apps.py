@@ -117,6 +117,11 @@ def host_of(origin: str) -> str:
     return origin.partition("://")[2]
 
 
+def domain_of(origin: str) -> str:
+    """The host of an origin without a port: browsers keep cookies by it."""
+    return host_of(origin).partition(":")[0]
+
+
 def called(app: App) -> str:
     """What people read."""
     return app.title or app.name
@@ -190,8 +195,10 @@ def _origins(settings: Settings, addresses: Iterable[str]) -> tuple[str, ...]:
     origins = tuple(dict.fromkeys(app_origin(address) for address in addresses))
     if not 0 < len(origins) <= MAX_ORIGINS:
         raise ValueError(f"an app has 1 to {MAX_ORIGINS} addresses, such as https://wiki.example.com.")
+    if len({domain_of(origin) for origin in origins}) < len(origins):
+        raise ValueError("two addresses are at one host: whatever their ports are, they would share their cookies.")
     for origin in origins:
-        if host_of(origin).partition(":")[0] == settings.rp_id:
+        if domain_of(origin) == settings.rp_id:
             raise ValueError(f"{origin} is at our own host: an app there could read our cookies. Give it a host of its own.")
         if settings.https and not origin.startswith("https:"):
             raise ValueError(f"{origin} must be https, as we are.")
@@ -206,10 +213,10 @@ def _is_fresh(within: timedelta, session: Session, now: datetime) -> bool:
 
 
 def add(site: Account, act: Act, app: App) -> Decision:
-    """With this app. Refused: "name taken", "origin taken" by another one, "too many"."""
+    """With this app. Refused: "name taken", "origin taken" (its host has another one, whose cookies it would get), "too many"."""
     if any(each.name == app.name for each in site.apps):
         raise Refused("name taken")
-    if not _hosts([app]).isdisjoint(_hosts(site.apps)):
+    if not _domains([app]).isdisjoint(_domains(site.apps)):
         raise Refused("origin taken")
     if len(site.apps) >= MAX_APPS:
         raise Refused("too many")
@@ -225,5 +232,5 @@ def remove(site: Account, act: Act, app: App) -> Decision:
     return Decision(replace(site, apps=left), [Happened("app removed", app.name)])
 
 
-def _hosts(apps: Sequence[App]) -> set[str]:
-    return {host_of(origin) for app in apps for origin in app.origins}
+def _domains(apps: Sequence[App]) -> set[str]:
+    return {domain_of(origin) for app in apps for origin in app.origins}

@@ -21,6 +21,7 @@ from webapp.settings import Settings
 LIFETIME = timedelta(seconds=60)
 NONCE_LIFETIME = timedelta(minutes=30)
 """How long somebody may take to log on, on the way into an app."""
+_TICKET = "ticket "
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ def read_cookie(settings: Settings, origin: str, text: str) -> tuple[str, str] |
     return account_id, session_id
 
 
+def used_lately(account: Account, now: datetime) -> bool:
+    """Whether somebody came into an app within the last minute."""
+    return any(each.id.startswith(_TICKET) and each.expires_at > now for each in account.nonces)
+
+
 # operation
 
 
@@ -86,4 +92,4 @@ def use(account: Account, act: Act, ticket: Ticket) -> Decision:
     """The ticket is used up. Consumed if it was before; NotSignedIn if it is over, or its session has ended."""
     if ticket.ends_at <= act.now or sessions.find_entered(account, ticket.session_id, act.now) is None:
         raise sessions.NotSignedIn
-    return Decision(nonces.consume(account, act.now, f"ticket {ticket.id}", ticket.ends_at))
+    return Decision(nonces.consume(account, act.now, f"{_TICKET}{ticket.id}", ticket.ends_at))

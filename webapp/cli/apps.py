@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 REFUSALS = {
     "name taken": "There is an app of this name already: keystead app show {name}. To change it, remove it and add it anew.",
-    "origin taken": "One of these addresses belongs to another app: keystead app list",
+    "origin taken": "Another app is at one of these hosts, perhaps at another port, and would get its cookies: keystead app list",
     "too many": "There are 200 apps, which is the most.",
     "no such app": "There is no app {name}: keystead app list",
 }

@@ -67,8 +67,10 @@ def log_to_stderr(settings: "Settings") -> None:
 
 async def account_named(ctx: "Context", name: str) -> "Account":
     """The account of this name, address, or id as it stands in the log; a ClickException if there is none."""
+    from webapp.accounts.identities import SITE
+
     found = await ctx.backend.account_named(name) or await ctx.backend.account(name)
-    if found is None:
+    if found is None or found.id == SITE:
         raise click.ClickException(f"There is no account {name}.")
     return found
 

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from backends.protocol import Unavailable
 from backends.records import Account, Session
 from webapp import clock, logs
 from webapp.accounts import apps, commits, sessions, tickets
 from webapp.accounts.apps import Place
 from webapp.accounts.decision import AccountGone, Refused
-from webapp.web import client, cookies, forwarded, guards, probe, responses
+from webapp.web import client, cookies, forwarded, guards, paths, probe, responses
 from webapp.web.forwarded import Asked, Unbelievable
 from webapp.web.state import Request
 
@@ -45,6 +46,14 @@ class _Visit(NamedTuple):
 @guards.anyone
 async def check(request: Request) -> Response:
     """Whether the request that a proxy holds may go on to the app, and who sends it. One read, no write."""
+    try:
+        return await _checked(request)
+    except Unavailable as unavailable:  # this view stands before whatever answers that for the others (middleware.Checks)
+        log.error("backend unavailable: %s", unavailable)
+        return Response(None, 503, {"retry-after": "5"})
+
+
+async def _checked(request: Request) -> Response:
     try:
         asked = _asked(request)
         place = await _place(request, asked.host)
@@ -86,14 +95,19 @@ async def whoami(request: Request) -> Response:
 
 @guards.anyone
 async def begin(request: Request) -> Response:
-    """The way in: a nonce for this browser, and on to us."""
+    """The way in: a nonce for this browser, and on to us. Who owes nothing goes back at once."""
     try:
         place = await _here(request)
     except _Refused as refused:
         return _unknown(request, refused)
-    nonce = tickets.new_nonce()
-    hash = tickets.hash_nonce(nonce)
     to = place.origin + forwarded.back(request.query_params.get("back", "/"))
+    with suppress(_Refused):
+        visit = await _visit(request, place)
+        if tickets.used_lately(visit.account, clock.now()):
+            return _lost(request, "who came in is sent here again: does the proxy hand the cookie to the check?")
+        return RedirectResponse(to, 302)
+    nonce = _carried(request, place.origin) or tickets.new_nonce()
+    hash = tickets.hash_nonce(nonce)
     response = RedirectResponse(_enter(request, to, hash), 302)
     response.headers["set-cookie"] = cookies.on_app(place.origin, _nonce(hash), nonce, tickets.NONCE_LIFETIME)
     return response
@@ -111,7 +125,8 @@ async def end(request: Request) -> Response:
     if ticket is None or ticket.origin != place.origin:
         return _lost(request, "no ticket of this app")
     which = _nonce(ticket.nonce_hash)
-    if not tickets.is_for(ticket, place.origin, _cookie(request, place.origin, which)):
+    name = cookies.app_name(place.origin) + which
+    if not any(name == carried and tickets.is_for(ticket, place.origin, nonce) for carried, nonce in cookies.pairs(request)):
         return await _again(request, place, ticket.path, "another browser's")
     account = await request.state.backend.account(ticket.account_id)
     try:
@@ -130,13 +145,15 @@ async def end(request: Request) -> Response:
 
 @guards.anyone
 async def leave(request: Request) -> Response:
-    """Log off everywhere, by a link on the app's own pages. One from elsewhere only leads to the Account Center."""
+    """Log off everywhere, by a link on the app's own pages. All else only leads to the Account Center: a link from elsewhere, a
+    picture that somebody has put on a page of the app, a browser that loads a page before anybody wants it.
+    """
     try:
         place = await _here(request)
     except _Refused as refused:
         return _unknown(request, refused)
     settings = request.state.settings
-    if request.headers.get("sec-fetch-site") != "same-origin":
+    if not _follows_a_link_here(request):
         return RedirectResponse(settings.origin + responses.url(request, "account.show"), 303)
     if found := await _session(request, place):
         account, session = found
@@ -162,9 +179,12 @@ def _asked(request: Request) -> Asked:
     """What the proxy asks about."""
     _must_be_proxy(request)
     try:
-        return forwarded.read(request.headers.raw)
+        asked = forwarded.read(request.headers.raw)
     except Unbelievable as unbelievable:
         raise _not_believed(str(unbelievable)) from None
+    if forwarded.is_ours(asked.path):
+        raise _not_believed(f"the proxy asks about {paths.APP_HOST}, which it is to hand to us")
+    return asked
 
 
 def _must_be_proxy(request: Request) -> None:
@@ -185,7 +205,8 @@ async def _here(request: Request) -> Place:
         forwarded.refuse_ours(request.headers.raw)
     except Unbelievable as unbelievable:
         raise _not_believed(str(unbelievable)) from None
-    return await _place(request, request.headers.get("host", ""))
+    hosts = request.headers.getlist("host")
+    return await _place(request, hosts[0] if len(hosts) == 1 else "")
 
 
 async def _place(request: Request, host: str) -> Place:
@@ -212,7 +233,8 @@ async def _visit(request: Request, place: Place) -> _Visit:
 
 async def _session(request: Request, place: Place) -> tuple[Account, Session] | None:
     """The session that the app's cookie points at, if it goes on."""
-    pointed = tickets.read_cookie(request.state.settings, place.origin, _cookie(request, place.origin, ""))
+    name, settings = cookies.app_name(place.origin), request.state.settings
+    pointed = cookies.only(request, name, lambda value: tickets.read_cookie(settings, place.origin, value))
     account = await request.state.backend.account(pointed[0]) if pointed else None
     session = sessions.find_entered(account, pointed[1], clock.now()) if pointed and account else None
     return (account, session) if account and session else None
@@ -288,5 +310,14 @@ def _nonce(hash: str) -> str:
     return f"-{hash[:12]}"
 
 
-def _cookie(request: Request, origin: str, which: str) -> str:
-    return request.cookies.get(cookies.app_name(origin) + which, "")
+def _carried(request: Request, origin: str) -> str | None:
+    """The nonce of a way in that this browser began and did not end: it goes on with it, so that they do not pile up."""
+    begun = cookies.app_name(origin)
+    some = ((name, value) for name, value in cookies.pairs(request) if name.startswith(f"{begun}-"))
+    return next((value for name, value in some if name == begun + _nonce(tickets.hash_nonce(value))), None)
+
+
+def _follows_a_link_here(request: Request) -> bool:
+    told = request.headers
+    from_here = told.get("sec-fetch-site") == "same-origin" and told.get("sec-fetch-dest") == "document"
+    return from_here and "sec-purpose" not in told and "purpose" not in told

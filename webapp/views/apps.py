@@ -12,7 +12,7 @@ from webapp.accounts import apps, ceremonies, domains, proving, sessions, ticket
 from webapp.accounts.apps import Place
 from webapp.accounts.ceremonies import Ceremony, Failed
 from webapp.languages import Text, _, _n
-from webapp.web import cookies, guards, paths, responses, touches
+from webapp.web import cookies, forwarded, guards, paths, responses, touches
 from webapp.web.guards import Authenticated
 from webapp.web.state import Request
 
@@ -166,7 +166,7 @@ async def _entry(request: Request, to: str, nonce: str) -> Entry | None:
     if len(to) > MAX_ADDRESS or not _HASH.fullmatch(nonce):
         return None
     place = await request.state.apps.place(request.state.backend, to)
-    return Entry(place, nonce) if place and paths.plain(place.path) else None
+    return Entry(place, nonce) if place and forwarded.back(place.path) == place.path else None
 
 
 def _touch(

@@ -7,7 +7,9 @@ mounted under a path keeps its cookies to that path, and from its neighbours' ap
 """
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import TypeVar
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,9 +21,34 @@ from webapp.languages import Language
 from webapp.settings import Settings
 from webapp.web.state import Request
 
+T = TypeVar("T")
+
 YEAR = 31_536_000
+MAX_ALIKE = 4
+"""Cookies of one name that are looked at: other paths, or a parent domain, may have some."""
 MAX_ZONE = 14 * 60
 """Kiribati is that far ahead of UTC, and nobody is further."""
+
+
+def pairs(request: Request) -> Iterator[tuple[str, str]]:
+    """Name and value of every cookie of this request, as they stand. HTTP/2 may bring each in a header of its own.
+
+    Only blanks and tabs are cut off: what else Python takes for a blank would make `__Host-` of a name that is not, and that a
+    site beside ours can set (PortSwigger, Cookie Chaos, 2025).
+    """
+    for line in request.headers.getlist("cookie"):
+        for pair in line.split(";"):
+            name, _, value = pair.strip(" \t").partition("=")
+            yield name, value
+
+
+def only(request: Request, name: str, read: Callable[[str], T | None]) -> T | None:
+    """What the cookie of this name says, to somebody who can `read` it. None also if two say different things: then a site beside
+    ours has set one of them, and nobody knows which.
+    """
+    values = [value for each, value in pairs(request) if each == name]
+    said = {found for value in values[:MAX_ALIKE] if (found := read(value)) is not None}
+    return said.pop() if len(said) == 1 and len(values) <= MAX_ALIKE else None
 
 
 def token(request: Request) -> str | None:
@@ -122,5 +149,4 @@ def _where(settings: Settings) -> str:
 def _signed(request: Request, which: str) -> str | None:
     """What we put into this cookie; None if it is not there, or not ours."""
     settings = request.state.settings
-    value = request.cookies.get(name(settings) + which)
-    return signing.unsign(settings.secret_keys, f"cookie{which}", value) if value else None
+    return only(request, name(settings) + which, lambda value: signing.unsign(settings.secret_keys, f"cookie{which}", value))

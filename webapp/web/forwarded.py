@@ -8,7 +8,7 @@ wherever a client has sent it, because some proxies pass it on to the applicatio
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from webapp.web import paths
 
@@ -16,6 +16,8 @@ OURS = (b"remote-", b"keystead-")
 """How the headers begin that an application believes, because we have set them."""
 ORIGINAL = (b"x-original-url", b"x-original-method")
 FORWARDED = (b"x-forwarded-host", b"x-forwarded-uri", b"x-forwarded-method", b"x-forwarded-proto")
+MAX_BACK = 1500
+"""Characters of a way back as it stands in an address: it goes through the logon in one."""
 _JUDGED = frozenset((*ORIGINAL, *FORWARDED))
 _NO_PAGE = (b"upgrade", b"sec-websocket-key", b"x-requested-with")
 """What no browser sends that opens a page. Of a websocket, nginx and Traefik pass on the key and not the upgrade."""
@@ -65,8 +67,16 @@ def refuse_ours(headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def back(path: str) -> str:
-    """The path as it may be gone back to: the root of the app, where it is none that a browser takes as it stands."""
-    return paths.plain(path.replace("@", "%40"), "/")
+    """The path as it may be gone back to: the root of the app, where it is none that a browser takes as it stands, or none of the
+    app's own, or too long to be carried along.
+    """
+    plain = paths.plain(path.replace("@", "%40"), "/")
+    return "/" if is_ours(plain) or len(in_query(plain)) > MAX_BACK else plain
+
+
+def is_ours(path: str) -> bool:
+    """Whether the proxy is to hand this path of an app's host to us, however it is written."""
+    return f"{unquote(path)}/".startswith(paths.APP_HOST)
 
 
 def in_query(text: str) -> str:

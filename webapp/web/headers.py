@@ -49,7 +49,7 @@ class Headers:
             scope["path"] = prefix + scope["path"]  # as ASGI wants it, also where the proxy takes the prefix away
         file = scope["path"].removeprefix(f"{prefix}/static/") if scope["path"].startswith(f"{prefix}/static/") else ""
         version = scope["query_string"].decode("latin-1")
-        always = self.for_apps if paths.is_for_apps(scope["path"]) else self.always
+        always = self.for_apps if paths.is_for_apps(scope) else self.always
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

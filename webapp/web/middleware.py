@@ -94,7 +94,7 @@ class Supported:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         browser = browsers.parse(Headers(scope=scope).get("user-agent", "")) if scope["type"] == "http" else None
-        if browser and browser.too_old and "/static/" not in scope["path"] and not paths.is_for_apps(scope["path"]):
+        if browser and browser.too_old and "/static/" not in scope["path"] and not paths.is_for_apps(scope):
             return await self.advice(scope, receive, send, f"{browser.name} {browser.version}")
         await self.app(scope, receive, send)
 

@@ -2,6 +2,8 @@
 
 from urllib.parse import unquote, urlsplit
 
+from starlette.types import Scope
+
 from webapp.web.state import Request
 
 MAX_PATH = 2048
@@ -11,9 +13,10 @@ APP_HOST = "/.keystead/"
 """What an app's host hands to us."""
 
 
-def is_for_apps(path: str) -> bool:
-    """Whether the answer is for an app's host, where it would be wrong to say anything about the host itself."""
-    return path.endswith(CHECK) or APP_HOST in path
+def is_for_apps(scope: Scope) -> bool:
+    """Whether the answer is for an app's host, where our pages are not, and nothing may be said about the host itself."""
+    path: str = scope["path"].removeprefix(scope["root_path"])
+    return path == CHECK or path.startswith(APP_HOST)
 
 
 def local(request: Request, text: str, otherwise: str = "") -> str:

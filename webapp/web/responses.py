@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from backends.records import SecurityKey
 from webapp import languages, templating
@@ -66,11 +66,15 @@ def refusal(
     """No, and why, and where to go: to one's account, where no better `link` is known.
 
     `wait`: for how many seconds it makes no sense to try again. With `looks_again` the page looks by itself whether it is over.
-    Where htmx asked, the words go to the place that every page has for them, and the panel stays as it is.
+    Where htmx asked, the words go to the place that every page has for them, and the panel stays as it is. At an app's host there
+    is no page of ours, so that it is the words and nothing else.
     """
+    after = {**({"retry-after": str(wait)} if wait else {}), **(headers or {})}
+    if paths.is_for_apps(request.scope):
+        say = client.language(request).plain
+        return PlainTextResponse(f"{say(title)}. {say(text)}\n", status, after)
     fragment = by_htmx(request)
     place = {"hx-retarget": "#refusal", "hx-reswap": "outerHTML"} if fragment else {}
-    after = {"retry-after": str(wait)} if wait else {}
     context = {
         "title": title,
         "text": text,
@@ -80,7 +84,7 @@ def refusal(
         "loads_anew": looks_again and request.method == "GET" and not fragment,
         "incident": incident,
     }
-    return panel(request, "refused.html", "_refusal.html", status, {**place, **after, **(headers or {})}, **context)
+    return panel(request, "refused.html", "_refusal.html", status, place | after, **context)
 
 
 def by_htmx(request: Request) -> bool:
