@@ -147,11 +147,11 @@ MISTAKES: dict[str, tuple[ProxyName, Change, str, str]] = {
     ),
     "nginx asks about the way in": (
         "nginx", replacing("location ^~ /.keystead/ {\n    auth_request off;", "location ^~ /.keystead/ {"),
-        "The proxy asks also about /.keystead/: who wants in is sent round in a circle.", "without asking",
+        "The proxy asks also about /.keystead/, which Keystead refuses: nobody gets in.", "without asking",
     ),
     "Caddy asks about the way in": (
         "caddy", replacing("@keystead_guarded not path /.keystead/*", "@keystead_guarded path *"),
-        "The proxy asks also about /.keystead/: who wants in is sent round in a circle.", "without asking",
+        "The proxy asks also about /.keystead/, which Keystead refuses: nobody gets in.", "without asking",
     ),
     "nginx names its own host": (
         "nginx", replacing('Host $keystead_app;\n    proxy_set_header Connection "";', 'X-Other "";'),

@@ -96,8 +96,8 @@ def _way_in(origin: str, arrived: Answer) -> list[Finding]:
 
 def _another(origin: str, arrived: Answer) -> Finding:
     """What answers there that is not the server of these settings."""
-    if _leads_in(origin, arrived):
-        text = f"The proxy asks also about {paths.APP_HOST}: who wants in is sent round in a circle."
+    if arrived.status == 403:
+        text = f"The proxy asks also about {paths.APP_HOST}, which Keystead refuses: nobody gets in."
         return wrong(text, f"Let it pass {paths.APP_HOST} on to Keystead without asking. {_HOW}")
     if arrived.told and "error" in arrived.told:
         todo = "Run doctor with the variables that the server was started with, or start it again with these."
