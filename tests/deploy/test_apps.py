@@ -500,6 +500,44 @@ def test_an_app_gets_all_six_headers_or_is_not_asked(behind: Behind, connection:
     assert (answer.status, answer.told) == (200, paula.told("password"))
 
 
+ANOTHER_NAME: dict[ProxyName, tuple[str, str]] = {
+    "nginx": ("nginx.apps.conf", "    include /etc/nginx/keystead-guard.conf;\n"),
+    "caddy": ("Caddyfile.apps", "\t\theader_up -Forwarded\n\t}\n}"),
+}
+"""The file that says how an app gets another header, and the text of it where the line belongs."""
+
+
+@pytest.mark.parametrize("name", ANOTHER_NAME)
+def test_an_app_that_believes_another_name_gets_it_from_keystead_only(name: ProxyName, world: World, tmp_path: Path) -> None:
+    if PROGRAMS[name] is None:
+        pytest.skip(f"{name} IS NOT INSTALLED: nothing was tested behind it")
+    file, where = ANOTHER_NAME[name]
+    [line] = re.findall(r"^#   (\S+ X-Remote-User .*)$", (ROOT / "deploy" / file).read_text(), re.MULTILINE)
+    first, _, rest = where.partition("\n")
+    place = dataclasses.replace(world.place(WIKI), change_apps=lambda text: text.replace(where, f"{first}\n    {line}\n{rest}"))
+    with proxy(name, tmp_path, place):
+        paula, behind = world.people["paula"], Behind(name, place, world)
+        for said in ([], [("X-Remote-User", "evil")], [("Connection", "X-Remote-User")]):
+            answer = behind.ask(WIKI, "/", *said, ("Cookie", paula.cookie(WIKI)))
+            assert answer.seen
+            named = [value for header, value in answer.seen["headers"] if header.lower() == "x-remote-user"]
+            assert (named, answer.told) == (["paula"], paula.told("password"))
+
+
+def test_where_nginx_asks_nobody_everybody_is_nobody(world: World, tmp_path: Path) -> None:
+    if PROGRAMS["nginx"] is None:
+        pytest.skip("nginx IS NOT INSTALLED: nothing was for everybody behind it")
+    public = "location /public { auth_request off; proxy_pass http://127.0.0.1:3000; }\n\n    location / {"
+    place = dataclasses.replace(world.place(WIKI), change_apps=lambda text: text.replace("location / {", public))
+    with proxy("nginx", tmp_path, place):
+        paula, behind = world.people["paula"], Behind("nginx", place, world)
+        lies = [(name, "evil") for name in paula.told("password")]
+        for cookie in ("", paula.cookie(WIKI)):
+            assert behind.ask(WIKI, "/public", *lies, ("Cookie", cookie)).told == {}
+        assert behind.ask(WIKI, "/", ("Cookie", paula.cookie(WIKI))).told == paula.told("password")
+        assert behind.ask(WIKI, "/").status == 401
+
+
 HOSTS = (ACCOUNT, PAYROLL, CONSOLE, "other.example.com", WIKI.upper(), f"{WIKI}:443", f"{WIKI}.", f"{PAYROLL}:443")
 
 
