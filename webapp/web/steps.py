@@ -232,6 +232,7 @@ def _keys(who: ToBind) -> bool:
 
 
 def _panel(
-    request: Request, who: ToBind, step: str, status: int, *, headers: dict[str, str] | None = None, **more: Any
+    request: Request, who: ToBind, step: str, status: int, *, then: str, headers: dict[str, str] | None = None, **more: Any
 ) -> Response:
-    return responses.panel(request, "bind.html", f"_{step}.html", status, headers, step=step, **more, **context(request, who))
+    more |= {"step": step, "then": then, "app": responses.app_ahead(request, then), **context(request, who)}
+    return responses.panel(request, "bind.html", f"_{step}.html", status, headers, **more)
