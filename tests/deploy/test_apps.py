@@ -383,7 +383,7 @@ def test_nobody_but_the_proxy_is_told_what_the_check_says(behind: Behind) -> Non
     cookie = ("Cookie", behind.world.people["fresca"].cookie(WIKI))
     for path in ("/.keystead/check", "/.keystead/check/", "/.keystead/../check", "/check"):
         answer = behind.ask(WIKI, path, cookie)
-        assert (answer.status, told(answer.headers.items())) in ((404, {}), (200, {}))
+        assert (answer.status, told(answer.headers.items())) in ((404, {}), (403, {}), (200, {}))
         assert (answer.status == 200) == bool(answer.seen)
 
 
@@ -391,7 +391,8 @@ def test_leaving_one_app_shuts_all(behind: Behind) -> None:
     name = f"les-{behind.name.replace('.', '-')}"
     les = behind.world.someone(name)
     assert behind.enter(les, WIKI)
-    leave = behind.ask(WIKI, "/.keystead/leave", *PAGE, ("Sec-Fetch-Site", "same-origin"), ("Cookie", les.cookie(WIKI)))
+    link = [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")]
+    leave = behind.ask(WIKI, "/.keystead/leave", *PAGE, *link, ("Cookie", les.cookie(WIKI)))
     assert (leave.status, leave.headers["location"].partition("?")[0]) == (303, f"https://{ACCOUNT}/logon")
     assert behind.ask(WIKI, "/api", ("Cookie", les.cookie(WIKI))).status == 401
     assert les.visitor.get("/account").status_code == 303
