@@ -175,8 +175,9 @@
 
   /* Times, as the reader has them: local, relative while they are near, in the page's language and the reader's way of writing it. The
    * page comes with UTC, which goes to the title. */
-  var page = document.documentElement.lang || "en";
+  var page = document.documentElement.lang || "en", moment = document.documentElement.getAttribute("data-moment");
   var tongue = (navigator.languages || [navigator.language]).filter(function (one) { return one.split("-")[0] === page.split("-")[0]; })[0];
+  if (page.indexOf("-") > 0) tongue = page; // whoever else speaks it may write it otherwise
   tongue = tongue && tongue !== "en" ? tongue : page === "en" ? "en-GB" : page;
   var relative = Intl.RelativeTimeFormat && new Intl.RelativeTimeFormat(tongue, { numeric: "auto" });
 
@@ -188,7 +189,8 @@
     if (relative && Math.abs(minutes) < 60) return relative.format(minutes, "minute");
     var date = { day: "numeric", month: "long" }, near = relative && Math.abs(day) <= 1;
     if (at.getFullYear() !== now.getFullYear()) date.year = "numeric";
-    return (near ? relative.format(day, "day") : at.toLocaleDateString(tongue, date)) + ", " + at.toLocaleTimeString(tongue, { timeStyle: "short" });
+    var words = near ? relative.format(day, "day") : at.toLocaleDateString(tongue, date);
+    return moment.replace("%(date)s", words).replace("%(time)s", at.toLocaleTimeString(tongue, { timeStyle: "short" }));
   }
   function times(root) {
     each(root, "time[datetime]", function (element) {

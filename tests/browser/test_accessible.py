@@ -1,4 +1,4 @@
-"""axe-core finds nothing on any page, in light and dark, and every page fits a screen of 320 px."""
+"""axe-core finds nothing on any page, in light and dark and in Chinese, and every page fits a phone."""
 
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -7,9 +7,10 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import walk
+from tests.browser import walk, words
 from tests.browser.conftest import NewVisit, Visit
 from tests.browser.live_site import Person, Site
+from tests.browser.words import Say
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
@@ -25,47 +26,47 @@ def _overflow(page: Page) -> int:
     return int(page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-def _pages(visit: Visit, site: Site, person: Person) -> Iterator[str]:
+def _pages(visit: Visit, site: Site, person: Person, say: Say) -> Iterator[str]:
     """Walks the whole flow and stops at everything that there is to see."""
     page = visit.page
     page.goto(f"{site.url}/logon")
     yield "logon"
-    page.get_by_label("Username").fill(person.username)
-    page.get_by_label("Password", exact=True).fill("wrong")
-    page.get_by_role("button", name="Log on").click()
+    page.get_by_label(say("Username")).fill(person.username)
+    page.get_by_label(say("Password"), exact=True).fill("wrong")
+    page.get_by_role("button", name=say("Log on")).click()
     expect(page.get_by_role("alert")).to_be_visible()
     yield "wrong password"
-    walk.log_on(page, site, person)
+    walk.log_on(page, site, person, say)
     yield "account"
     page.goto(f"{site.url}/account/security")
     yield "security, nothing bound"
     page.goto(site.url + walk.U2F)
     yield "verify"
-    page.get_by_role("button", name="Send verification code to email").click()
-    expect(page.get_by_label("Verification code")).to_be_visible()
+    page.get_by_role("button", name=say("Send verification code to email")).click()
+    expect(page.get_by_label(say("Verification code"))).to_be_visible()
     yield "code sent"
-    page.get_by_label("Verification code").fill("000000")
-    page.get_by_role("button", name="Submit for verification").click()
+    page.get_by_label(say("Verification code")).fill("000000")
+    page.get_by_role("button", name=say("Submit for verification")).click()
     expect(page.get_by_role("alert")).to_be_visible()
     yield "wrong code"
-    page.get_by_label("Verification code").fill(site.code(person))
-    page.get_by_role("button", name="Submit for verification").click()
-    expect(page.get_by_role("heading", name="Bind your key")).to_be_visible()
+    page.get_by_label(say("Verification code")).fill(site.code(person))
+    page.get_by_role("button", name=say("Submit for verification")).click()
+    expect(page.get_by_role("heading", name=say("Bind your key"))).to_be_visible()
     yield "bind"
-    walk.touch_to_bind(page, "Blue")
-    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    walk.touch_to_bind(page, "Blue", say)
+    expect(page.get_by_role("heading", name=say("Touch your key now"))).to_be_visible()
     yield "touch"
     visit.fail()
     expect(page.get_by_role("alert")).to_be_visible()
     yield "cancelled"
-    page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    page.get_by_role("button", name=say("Try again")).click()
+    expect(page.get_by_role("heading", name=say("Touch your key now"))).to_be_visible()
     visit.touch()
-    expect(page.get_by_role("heading", name="Blue is bound")).to_be_visible()
+    expect(page.get_by_role("heading", name=say("Blue is bound"))).to_be_visible()
     yield "done"
     page.goto(f"{site.url}/account/security")
     yield "security, bound"
-    page.get_by_role("link", name="Unbind").click()
+    page.get_by_role("link", name=say("Unbind")).click()
     expect(page.get_by_role("dialog")).to_be_visible()
     yield "unbind dialog"
     page.goto(f"{site.url}{walk.U2F}/dialog")
@@ -76,34 +77,34 @@ def _pages(visit: Visit, site: Site, person: Person) -> Iterator[str]:
         page.goto(f"{site.url}/account/{path}")
         yield path
     page.goto(f"{site.url}/account")
-    page.get_by_text("What if I lose something today?").click()
+    page.get_by_text(say("What if I lose something today?")).click()
     yield "account, no way back"
     page.goto(f"{site.url}/account/recovery/rehearsal")
     yield "rehearsal, no codes"
-    page.get_by_role("link", name="Get recovery codes").click()
-    codes = walk.get_codes(page)
+    page.get_by_role("link", name=say("Get recovery codes")).click()
+    codes = walk.get_codes(page, say)
     yield "recovery codes"
-    page.get_by_role("link", name="Back to Security Settings").click()
-    expect(page.get_by_role("alert")).to_contain_text("You have not printed")
+    page.get_by_role("link", name=say("Back to Security Settings")).click()
+    expect(page.get_by_role("alert")).to_contain_text(say("You have not printed"))
     yield "recovery codes, not kept"
-    page.get_by_role("link", name="I have put them away").click()
+    page.get_by_role("link", name=say("I have put them away")).click()
     page.goto(f"{site.url}/account/recovery/rehearsal")
-    page.get_by_label("Recovery code").fill(codes[0])
-    page.get_by_role("button", name="Check this code").click()
-    expect(page.get_by_role("status")).to_contain_text("You would get in")
+    page.get_by_label(say("Recovery code"), exact=True).fill(codes[0])
+    page.get_by_role("button", name=say("Check this code")).click()
+    expect(page.get_by_role("status")).to_contain_text(say("You would get in"))
     yield "rehearsal, you would get in"
     page.goto(f"{site.url}/account/recovery")
-    page.get_by_role("button", name="Make new codes").click()
-    expect(page.get_by_label("Type one of them")).to_be_visible()
+    page.get_by_role("button", name=say("Make new codes")).click()
+    expect(page.get_by_label(say("Type one of them"))).to_be_visible()
     yield "new recovery codes"
-    page.get_by_label("Type one of them").fill("AAAA")
-    page.get_by_role("button", name="I have put them away").click()
-    expect(page.get_by_role("alert")).to_contain_text("not one of these codes")
+    page.get_by_label(say("Type one of them")).fill("AAAA")
+    page.get_by_role("button", name=say("I have put them away")).click()
+    expect(page.get_by_role("alert")).to_contain_text(say("not one of these codes"))
     yield "new recovery codes, a typo"
-    page.get_by_role("button", name="I have put them away").click()
+    page.get_by_role("button", name=say("I have put them away")).click()
     page.goto(f"{site.url}/account/activity")
-    page.locator(".happened li", has_text="was bound").get_by_role("link", name="Was this you?").click()
-    expect(page.get_by_role("heading", name="Was this you?")).to_be_visible()
+    page.locator(".happened li", has_text=say("was bound")).get_by_role("link", name=say("Was this you?")).click()
+    expect(page.get_by_role("heading", name=say("Was this you?"))).to_be_visible()
     yield "was this you?"
     page.goto(site.link(person, "/not-me"))
     yield "this was not me"
@@ -111,121 +112,135 @@ def _pages(visit: Visit, site: Site, person: Person) -> Iterator[str]:
     yield "forgotten password"
     page.goto(f"{site.url}/nowhere")
     yield "not found"
-    walk.log_off(page, site)
-    walk.log_on(page, site, person)
-    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    walk.log_off(page, site, say)
+    walk.log_on(page, site, person, say)
+    expect(page.get_by_role("heading", name=say("Touch your key now"))).to_be_visible()
     yield "key step, touch"
     page.reload()
-    expect(page.get_by_role("button", name="Use my key")).to_be_focused()
+    expect(page.get_by_role("button", name=say("Use my key"))).to_be_focused()
     yield "key step"
     page.goto(f"{site.url}/logon/recovery")
     yield "recovery code at logon"
-    page.get_by_role("link", name="Ask the help desk").click()
-    expect(page.get_by_role("button", name="Get a number")).to_be_visible()
+    page.get_by_role("link", name=say("Ask the help desk")).click()
+    expect(page.get_by_role("button", name=say("Get a number"))).to_be_visible()
     yield "help desk"
-    page.get_by_role("button", name="Get a number").click()
+    page.get_by_role("button", name=say("Get a number")).click()
     expect(page.locator(".call code")).to_be_visible()
     yield "help desk, a number"
     site.keystead("helpdesk", page.locator(".call code").inner_text(), person.username, "--pass", "--yes")
-    expect(page.get_by_role("heading", name="This browser has a pass")).to_be_visible()
+    expect(page.get_by_role("heading", name=say("This browser has a pass"))).to_be_visible()
     yield "help desk, a pass"
     page.goto(f"{site.url}/logon/key")
-    page.get_by_role("button", name="Use my key").click()
-    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    page.get_by_role("button", name=say("Use my key")).click()
+    expect(page.get_by_role("heading", name=say("Touch your key now"))).to_be_visible()
     visit.touch()
     expect(page).to_have_url(f"{site.url}/account")
-    yield from _own_keys(visit, site)
+    yield from _own_keys(visit, site, say)
 
 
-def _own_keys(visit: Visit, site: Site) -> Iterator[str]:
+def _own_keys(visit: Visit, site: Site, say: Say) -> Iterator[str]:
     """What people do with the key that they have, by a touch of just now."""
     page = visit.page
     page.goto(f"{site.url}/account/security")
-    page.get_by_role("link", name="Mislaid?").click()
-    expect(page.get_by_role("heading", name="You cannot find Blue?")).to_be_visible()
+    page.get_by_role("link", name=say("Mislaid?")).click()
+    expect(page.get_by_role("heading", name=say("You cannot find Blue?"))).to_be_visible()
     yield "mislaid?"
-    page.get_by_role("button", name="It is mislaid").click()
-    expect(page.get_by_role("link", name="I have found it")).to_be_visible()
+    page.get_by_role("button", name=say("It is mislaid")).click()
+    expect(page.get_by_role("link", name=say("I have found it"))).to_be_visible()
     yield "security, mislaid"
-    page.get_by_role("link", name="Rename").click()
-    expect(page.get_by_label("Name of this key")).to_be_focused()
+    page.get_by_role("link", name=say("Rename")).click()
+    expect(page.get_by_label(say("Name of this key"))).to_be_focused()
     yield "rename"
-    page.get_by_role("link", name="Cancel").click()
-    page.get_by_role("link", name="I have found it").click()
-    expect(page.get_by_role("button", name="Waiting for your key")).to_be_visible()
+    page.get_by_role("link", name=say("Cancel")).click()
+    page.get_by_role("link", name=say("I have found it")).click()
+    expect(page.get_by_role("button", name=say("Waiting for your key"))).to_be_visible()
     yield "found, touch"
     visit.touch()
-    expect(page.locator(".key.lit")).to_contain_text("and it works")
+    expect(page.locator(".key.lit")).to_contain_text(say("This is Blue, and it works."))
     yield "found"
-    page.get_by_role("link", name="Which key is this?").click()
-    expect(page.get_by_role("button", name="Waiting for your key")).to_be_visible()
+    page.get_by_role("link", name=say("Which key is this?")).click()
+    expect(page.get_by_role("button", name=say("Waiting for your key"))).to_be_visible()
     visit.fail()
-    expect(page.get_by_role("alert")).to_contain_text("Not bound here")
+    expect(page.get_by_role("alert")).to_contain_text(say("Not bound here"))
     yield "which, not bound here"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+Scheme = Literal["light", "dark"]
+in_each_look = pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "en"), ("light", "zh-CN")])
+
+
+def _look(new_visit: NewVisit, scheme: Scheme, language: str) -> Visit:
+    return new_visit(color_scheme=scheme, locale=language, reduced_motion="reduce", viewport={"width": 320, "height": 700})
+
+
+def _wrong(page: Page, where: str) -> list[str]:
+    """What axe finds, and whether anything is wider than a phone."""
+    found = [f"{where}: {finding}" for finding in _findings(page)]
+    for width in (390, 320):
+        page.set_viewport_size({"width": width, "height": 700})
+        if overflow := _overflow(page):
+            found.append(f"{where}: {overflow} px wider than a screen of {width}")
+    return found
+
+
+@in_each_look
 def test_axe_finds_nothing_and_nothing_overflows(
-    new_visit: NewVisit, site: Site, person: Person, scheme: Literal["light", "dark"]
+    new_visit: NewVisit, site: Site, person: Person, scheme: Scheme, language: str
 ) -> None:
-    visit = new_visit(color_scheme=scheme, reduced_motion="reduce", viewport={"width": 320, "height": 700})
+    visit = _look(new_visit, scheme, language)
     visit.hold_touches()
     visit.keys.add("u2f")
     found: list[str] = []
     seen = []
-    for where in _pages(visit, site, person):
+    for where in _pages(visit, site, person, words.of(language)):
         seen.append(where)
-        found += [f"{where}: {finding}" for finding in _findings(visit.page)]
-        if overflow := _overflow(visit.page):
-            found.append(f"{where}: {overflow} px wider than the screen")
+        found += _wrong(visit.page, where)
     assert len(seen) == 43
     assert found == []
 
 
-def _joining(visit: Visit, site: Site) -> Iterator[str]:
+def _joining(visit: Visit, site: Site, say: Say) -> Iterator[str]:
     """What somebody sees who has no account, or of whom a key is required."""
     page, stranger = visit.page, Person("bert", "bert@example.com", walk.NEW_PASSWORD)
     page.goto(f"{site.url}/join")
     yield "join"
-    page.get_by_label("E-mail address").fill("bert@elsewhere.example")
-    page.get_by_role("button", name="Send the mail").click()
+    page.get_by_label(say("E-mail address")).fill("bert@elsewhere.example")
+    page.get_by_role("button", name=say("Send the mail")).click()
     expect(page.get_by_role("alert")).to_be_visible()
     yield "join, another domain"
     page.goto(f"{site.url}/join")
-    page.get_by_label("E-mail address").fill(stranger.email)
-    page.get_by_role("button", name="Send the mail").click()
+    page.get_by_label(say("E-mail address")).fill(stranger.email)
+    page.get_by_role("button", name=say("Send the mail")).click()
     expect(page.get_by_role("status")).to_be_visible()
     yield "join, mail sent"
     page.goto(site.link(stranger, "/join/account"))
     yield "invited"
-    page.get_by_label("Username").fill(stranger.username)
-    page.get_by_label("Password", exact=True).fill("password1234")
-    page.get_by_role("button", name="Join").click()
+    page.get_by_label(say("Username")).fill(stranger.username)
+    page.get_by_label(say("Password"), exact=True).fill("password1234")
+    page.get_by_role("button", name=say("Join")).click()
     expect(page.get_by_role("alert")).to_be_visible()
     yield "a weak password"
-    page.get_by_label("Password", exact=True).fill(stranger.password)
-    page.get_by_role("button", name="Join").click()
-    expect(page.get_by_role("heading", name="Bind your key")).to_be_visible()
+    page.get_by_label(say("Password"), exact=True).fill(stranger.password)
+    page.get_by_role("button", name=say("Join")).click()
+    expect(page.get_by_role("heading", name=say("Bind your key"))).to_be_visible()
     yield "a key must be bound"
-    page.get_by_role("button", name="Log off").click()
-    expect(page.get_by_role("status")).to_have_text("You are logged off.")
-    walk.fresh(visit, site)
+    page.get_by_role("button", name=say("Log off")).click()
+    expect(page.get_by_role("status")).to_have_text(say("You are logged off."))
+    walk.fresh(visit, site, say)
     page.goto(f"{site.url}/account")
     expect(page.get_by_role("note")).to_be_visible()
     yield "a key is required soon"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_each_look
 def test_axe_finds_nothing_on_the_pages_of_who_joins(
-    new_visit: NewVisit, serve: Callable[..., Site], scheme: Literal["light", "dark"]
+    new_visit: NewVisit, serve: Callable[..., Site], scheme: Scheme, language: str
 ) -> None:
     site = serve(KEYSTEAD_JOIN="example.com", KEYSTEAD_KEY_REQUIRED="everyone")
-    visit = new_visit(color_scheme=scheme, reduced_motion="reduce", viewport={"width": 320, "height": 700})
+    visit = _look(new_visit, scheme, language)
     found: list[str] = []
-    for where in _joining(visit, site):
-        found += [f"{where}: {finding}" for finding in _findings(visit.page)]
-        if overflow := _overflow(visit.page):
-            found.append(f"{where}: {overflow} px wider than the screen")
+    for where in _joining(visit, site, words.of(language)):
+        found += _wrong(visit.page, where)
     assert found == []
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.browser import walk
 from tests.browser.conftest import NewVisit, Visit
 from tests.browser.live_site import Person, Site
-from tests.browser.walk import Say
+from tests.browser.words import Say
 
 CHINESE = {
     "Username": "用户名",

@@ -52,6 +52,15 @@ def test_times_are_written_as_the_reader_writes_them(new_visit: NewVisit, site: 
     assert re.fullmatch(r"yesterday, 11:00\sPM", shown)
 
 
+def test_times_are_written_as_chinese_readers_do(new_visit: NewVisit, site: Site) -> None:
+    page = new_visit(timezone_id="Asia/Shanghai", locale="zh-CN").page
+    page.goto(f"{site.url}/logon")
+    midnight = page.evaluate("() => (Date.now() - new Date().setHours(0, 0, 0, 0)) / 1000")
+    *near, day = read(page, (0, False), (125, False), (-125, True), (midnight + 3600, False), (800 * 86400, False))
+    assert near == ["现在", "2分钟前", "2分钟后", "昨天 23:00"]
+    assert re.fullmatch(r"\d{4}年\d{1,2}月\d{1,2}日 \d\d:\d\d", day), day
+
+
 def test_without_scripts_times_are_in_utc(new_visit: NewVisit, site: Site) -> None:
     visit = new_visit(java_script_enabled=False)
     if visit.firefox:

@@ -4,16 +4,15 @@
 """
 
 import re
-from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.live_site import Person, Site
+from tests.browser.words import Say
 
 U2F = "/account/security/u2f"
 NEW_PASSWORD = "seven brass keys in a row"
-Say = Callable[[str], str]
 
 
 def log_on(page: Page, site: Site, person: Person, say: Say = str) -> None:
@@ -61,10 +60,10 @@ def touch_to_bind(page: Page, name: str, say: Say = str) -> None:
     page.get_by_role("button", name=say("Bind this key")).click()
 
 
-def get_codes(page: Page) -> list[str]:
+def get_codes(page: Page, say: Say = str) -> list[str]:
     """Press the button that has recovery codes made; the ten that are shown."""
-    page.get_by_role("button", name="Get recovery codes").click()
-    expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
+    page.get_by_role("button", name=say("Get recovery codes")).click()
+    expect(page.get_by_role("heading", name=say("Your recovery codes"))).to_be_visible()
     codes = page.locator("#codes code").all_text_contents()
     assert len(set(codes)) == 10
     return codes
@@ -96,8 +95,8 @@ def tab_to(page: Page, name: str, *, most: int = 60) -> None:
     raise AssertionError(f"{name!r} is not reached by Tab")
 
 
-def fresh(visit: Visit, site: Site) -> Person:
+def fresh(visit: Visit, site: Site, say: Say = str) -> Person:
     """A new person, logged on in this visit."""
     person = site.person()
-    log_on(visit.page, site, person)
+    log_on(visit.page, site, person, say)
     return person
