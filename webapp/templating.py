@@ -23,6 +23,7 @@ from webapp.settings import Settings
 _here = Path(__file__).parent
 _rooms = _here if (_here / "templates").is_dir() else _here.parent
 STATIC = _rooms / "static"
+TEMPLATES = _rooms / "templates"
 
 
 class Translated(Environment):
@@ -32,7 +33,7 @@ class Translated(Environment):
 
     def __init__(self, language: Language) -> None:
         super().__init__(
-            loader=FileSystemLoader(_rooms / "templates"),
+            loader=FileSystemLoader(TEMPLATES),
             autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
             auto_reload=False,

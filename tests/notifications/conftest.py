@@ -1,7 +1,7 @@
 """A store, a post office, senders on both, and a clock that moves when it is told to."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ import pytest
 from backends.file import FileBackend
 from backends.protocol import Backend
 from backends.records import Account
+from tests import untranslated
 from tests.accounts.samples import NOW, account, settings
 from tests.notifications import post
 from tests.notifications.post import Post
@@ -24,6 +25,13 @@ from webapp.metrics import Metrics
 from webapp.notifications import sender
 from webapp.notifications.mail import Mailer, open_mailer
 from webapp.notifications.sender import Sender
+
+
+@pytest.fixture(scope="session", autouse=True)
+def everything_is_translated() -> Iterator[None]:
+    """Whatever these tests have written."""
+    with untranslated.found():
+        yield
 
 
 class Time:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import hashes, mongo_server
+from tests import hashes, mongo_server, untranslated
 from webapp.testing import fixtures
 from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
@@ -45,6 +45,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def cheap_hashes() -> Iterator[None]:
     with hashes.cheap():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def everything_is_translated() -> Iterator[None]:
+    """Whatever these tests come by."""
+    with untranslated.found():
         yield
 
 

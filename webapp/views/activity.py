@@ -88,7 +88,10 @@ async def show(request: Request, who: Authenticated) -> Response:
     """A page of events; `before` says where it ends."""
     before = _number(request.query_params.get("before", ""))
     found = await request.state.backend.events_of(who.account.id, PAGE, before)
-    shown = [{"words": wording.event(event.kind), "detail": wording.detail(event), "event": event} for event in reversed(found)]
+    shown = [
+        {"words": wording.event(event.kind), "detail": wording.detail(event.kind, event.detail), "event": event}
+        for event in reversed(found)
+    ]
     older = found[0].seq if found and found[0].seq > who.account.checkpoint.seq + 1 else None
     return responses.page(request, "activity.html", account=who.account, happened=shown, older=older, newest=before is None)
 
@@ -122,7 +125,7 @@ def _one(request: Request, who: Authenticated, event: Event) -> Response:
         account=who.account,
         notice=NOTICES.get(request.query_params.get("notice", "")),
         words=wording.event(event.kind),
-        detail=wording.detail(event),
+        detail=wording.detail(event.kind, event.detail),
         event=event,
         made=made,
         key=slug(made.key.id) if made.key else "",

@@ -24,7 +24,7 @@ async def show(request: Request) -> Response:
         "not_me.html",
         token=token,
         who=f"{identities.masked_name(account.username)} ({identities.masked(account.email)})",
-        happened=[(wording.event(event.kind), wording.detail(event), event) for event in events],
+        happened=[(wording.event(event.kind), wording.detail(event.kind, event.detail), event) for event in events],
         moment=links.moment(link),
     )
 

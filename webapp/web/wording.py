@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 
-from backends.records import Event
 from webapp import languages, templating
 from webapp.accounts import codes
 from webapp.languages import Text, _, _n
@@ -182,9 +181,8 @@ def event(kind: str) -> Text | str:
     return EVENTS.get(kind, kind)
 
 
-def detail(event: Event) -> Text | str:
+def detail(kind: str, text: str) -> Text | str:
     """What is recorded beside what happened: what people called something, as it is; what we wrote, in words."""
-    text, kind = event.detail, event.kind
     if kind in ("number looked up", "pass given"):
         return templating.place(text)
     if kind == "not mailed":
