@@ -26,7 +26,7 @@ def mails(site: Site, to: str | None = None) -> list[EmailMessage]:
 
 def subjects(site: Site, to: str | None = None) -> list[str]:
     """The subjects, newest first, without the site's name."""
-    return [str(mail["subject"]).removeprefix(f"{site.settings.name}: ") for mail in mails(site, to)]
+    return [str(mail["subject"]).removeprefix(site.settings.name).lstrip(":： ") for mail in mails(site, to)]
 
 
 def about(site: Site, subject: str) -> list[str]:

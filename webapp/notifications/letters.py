@@ -306,10 +306,14 @@ def _invitation(settings: Settings, account: Account, notification: Notification
 def _letter(to: _Reader, template: str, subject: Text, **context: object) -> Letter:
     settings, language = to.settings, to.language
     context |= {"name": settings.name, "username": to.account.username, "site": settings.public_url}
-    context["subject"] = said = language.say(subject)
+    context["subject"] = language.say(subject)
     links = [(words, href) for words, href in ((_("Terms"), settings.terms), (_("Privacy"), settings.privacy)) if href]
     text = templating.render(language, f"mail/{template}.txt", helper=templating.helper(settings), **context)
-    text += "".join(f"\n{language.say(words)}: {href}" for words, href in links)
+    text += "".join("\n" + language.say(_beside(words, href)) for words, href in links)
     accent = settings.accent or BRASS
     html = templating.render(language, f"mail/{template}.html", help=settings.help, accent=accent, links=links, **context)
-    return Letter(to=to.address, subject=f"{settings.name}: {said}", text=text, html=html)
+    return Letter(to=to.address, subject=language.say(_beside(settings.name, subject)), text=text, html=html)
+
+
+def _beside(name: Text | str, text: Text | str) -> Text:
+    return _("%(name)s: %(text)s", name=name, text=text)
