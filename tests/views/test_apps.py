@@ -24,6 +24,7 @@ from webapp.testing.clock import Clock
 from webapp.testing.site import ADDRESS, Site, running
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
+from webapp.web import forwarded
 
 PROXIES = (ip_network(ADDRESS),)
 MINUTE = timedelta(minutes=1)
@@ -711,6 +712,7 @@ def test_no_way_back_leaves_the_list_through_any_of_the_steps(keystead: Site, br
         )
         if answer.status_code == 303:
             stays(answer.headers["location"], WIKI)
+            assert forged == WIKI + forwarded.back(forged.removeprefix(WIKI)), "a path that begin would not have made"
         else:
             assert answer.status_code == 404
             assert "location" not in answer.headers

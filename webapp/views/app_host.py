@@ -122,12 +122,12 @@ async def end(request: Request) -> Response:
         return _unknown(request, refused)
     settings = request.state.settings
     ticket = tickets.read(settings, request.query_params.get("ticket", ""))
-    if ticket is None or ticket.origin != place.origin:
-        return _lost(request, "no ticket of this app")
+    if ticket is None:
+        return _lost(request, "no ticket of ours")
     which = _nonce(ticket.nonce_hash)
     name = cookies.app_name(place.origin) + which
     if not any(name == carried and tickets.is_for(ticket, place.origin, nonce) for carried, nonce in cookies.pairs(request)):
-        return await _again(request, place, ticket.path, "another browser's")
+        return await _again(request, place, ticket.path, "another host's, or another browser's")
     account = await request.state.backend.account(ticket.account_id)
     try:
         if account is None:
