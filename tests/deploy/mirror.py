@@ -53,7 +53,9 @@ class Mirror(BaseHTTPRequestHandler):
         while size := int(self.rfile.readline().partition(b";")[0], 16):
             pieces.append(self.rfile.read(size))
             self.rfile.readline()
-        self.rfile.readline()
+        while trailer := self.rfile.readline().strip():  # some take what stands behind a body for a header (RFC 9112 §7.1.2)
+            name, _, value = trailer.decode("latin-1").partition(":")
+            self.headers[name] = value.strip()
         return b"".join(pieces)
 
     def _talk(self) -> None:

@@ -443,6 +443,32 @@ def test_a_websocket_opens_and_the_app_knows_whose_it_is(behind: Behind) -> None
         assert stream.readline() == b"hello\n"
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "H2C", "h2c, websocket", "websocket, h2c", "x"])
+@pytest.mark.parametrize("settings", [[], [("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")]], ids=["", "with settings"])
+def test_a_connection_becomes_nothing_but_a_websocket(behind: Behind, protocol: str, settings: Headers) -> None:
+    """On one that had become HTTP/2, a visitor would talk to the app past every question (h2c smuggling)."""
+    paula = behind.world.people["paula"]
+    upgrade = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", protocol), *settings]
+    answer = behind.ask(WIKI, "/", *upgrade, ("Cookie", paula.cookie(WIKI)))
+    if answer.seen is None:
+        assert answer.status == 403
+        return
+    assert answer.told == paula.told("password")
+    upgrades = [value for name, value in answer.seen["headers"] if name.lower() == "upgrade" and value]
+    assert upgrades == (["x"] if (behind.name, protocol) == ("traefik", "x") else [])
+
+
+def test_nothing_that_stands_behind_a_body_becomes_a_header(behind: Behind) -> None:
+    paula = behind.world.people["paula"]
+    lies = "".join(f"{name}: evil\r\n" for name in (*paula.told("password"), "Remote_User"))
+    named = ", ".join((*paula.told("password"), "Remote_User"))
+    heads = [("Host", WIKI), ("Connection", "close"), ("Cookie", paula.cookie(WIKI)), ("Transfer-Encoding", "chunked")]
+    for more in ([], [("Trailer", named)], [("TE", "trailers"), ("Trailer", named)]):
+        lines = "\r\n".join(f"{name}: {value}" for name, value in (*heads, *more))
+        answer = _said(behind, f"POST / HTTP/1.1\r\n{lines}\r\n\r\n3\r\nabc\r\n0\r\n{lies}\r\n".encode())
+        assert told(json.loads(answer[answer.index(b'{"method"') :])["headers"]) == paula.told("password"), more
+
+
 FORGED: dict[str, Headers] = {
     "a user": [("Remote-User", "evil")],
     "a user in lower case": [("remote-user", "evil")],
@@ -586,8 +612,13 @@ def test_no_path_leads_a_stranger_to_the_app(behind: Behind) -> None:
 
 def _raw(behind: Behind, path: str, headers: Headers) -> bytes:
     lines = [f"{name}: {value}" for name, value in (("Host", WIKI), ("Connection", "close"), *headers)]
+    return _said(behind, "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode("latin-1"))
+
+
+def _said(behind: Behind, request: bytes) -> bytes:
+    """All that comes where these bytes are sent."""
     with behind.connect(WIKI) as connection:
-        connection.sendall("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode("latin-1"))
+        connection.sendall(request)
         answer = b""
         while piece := connection.recv(65536):
             answer += piece

@@ -56,6 +56,19 @@ def test_a_header_that_a_proxy_has_emptied_is_not_there() -> None:
     ).by_nginx
 
 
+@MODES
+@pytest.mark.parametrize(
+    "upgrade", [{"upgrade": "h2c"}, {"upgrade": "websocket, h2c"}, {"http2-settings": "AAMAAABk"}, {"upgrade": ""}]
+)
+def test_a_connection_that_would_become_something_else_than_a_websocket_is_not_believed(
+    told: dict[str, str], upgrade: dict[str, str]
+) -> None:
+    """Whatever comes on it later, nobody would be asked about (h2c smuggling)."""
+    assert not forwarded.read(raw(told, PAGE, {"upgrade": "WebSocket"})).is_page
+    with pytest.raises(Unbelievable, match="become"):
+        forwarded.read(raw(told, upgrade))
+
+
 def test_nothing_at_all_is_not_believed() -> None:
     with pytest.raises(Unbelievable, match="neither"):
         forwarded.read(raw(PAGE))

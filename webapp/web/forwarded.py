@@ -46,6 +46,8 @@ class Asked:
 def read(headers: Iterable[tuple[bytes, bytes]]) -> Asked:
     """What was asked for, by the headers of the request for a judgement. Unbelievable."""
     found, others = _sorted(headers)
+    if b"http2-settings" in others or others.get(b"upgrade", b"websocket").lower() != b"websocket":
+        raise Unbelievable("its connection would become something that is asked about once")
     original = _told(found, *ORIGINAL)
     forwarded = _told(found, *FORWARDED[:3])
     if (original is None) == (forwarded is None):
