@@ -738,3 +738,24 @@ def test_one_logon_with_the_key_opens_three_domains_and_one_log_off_shuts_them(w
     for host in (CONSOLE, WIKI, PAYROLL):
         page.goto(f"https://{host}/")
         expect(page).to_have_url(re.compile(f"^https://{ACCOUNT}/logon"))
+
+
+def test_a_touch_that_is_too_old_is_all_that_is_asked_for_and_a_picture_logs_nobody_off(world: World, visit: Visit) -> None:
+    page, site, name = visit.page, dataclasses.replace(world.site, url=f"https://{ACCOUNT}"), f"ben-{visit.browser_name}"
+    person = site.person(name)
+    visit.keys.add("u2f")
+    walk.log_on(page, site, person)
+    walk.bind(page, site, person)
+    page.goto(f"https://{WIKI}/")
+    page.evaluate(
+        "() => new Promise((done) => { const it = new Image(); it.onload = it.onerror = done; it.src = '/.keystead/leave'; })"
+    )
+    page.goto(f"https://{WIKI}/still/here")
+    expect(page).to_have_url(f"https://{WIKI}/still/here")
+
+    world.age(name, OLD_TOUCH)
+    page.goto(f"https://{CONSOLE}/deep?er=1")
+    expect(page).to_have_url(re.compile(f"^https://{ACCOUNT}/apps/enter"))
+    page.get_by_role("button", name="Use my key").click()
+    expect(page).to_have_url(f"https://{CONSOLE}/deep?er=1")
+    assert told(json.loads(page.inner_text("body"))["headers"])["keystead-proof"] == "key"
