@@ -1,5 +1,6 @@
 """Apps behind the site: what a proxy is answered, the way in and out, and what never opens anything."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -23,7 +24,7 @@ from webapp.accounts import groups, identities, keys, links, removal, sessions, 
 from webapp.testing.clock import Clock
 from webapp.testing.site import ADDRESS, Site, running
 from webapp.testing.stub_key import StubKey
-from webapp.testing.visitor import Visitor
+from webapp.testing.visitor import Visitor, at_once
 from webapp.web import forwarded
 
 PROXIES = (ip_network(ADDRESS),)
@@ -541,6 +542,37 @@ def test_a_ticket_opens_once(keystead: Site, browser: Browser) -> None:
     assert browser.check().status_code == 302
 
 
+def test_of_twenty_uses_of_a_ticket_at_once_one_opens(keystead: Site, browser: Browser) -> None:
+    browser.visitor.log_on("zoe", keystead.password)
+    way, cookie = ticket_of(browser), browser.cookies(WIKI)
+    answers = at_once([partial(keystead.visitor().client.get, way, headers={**PAGE, "cookie": cookie})] * 20)
+    assert sum("keystead-app=" in answer.headers.get("set-cookie", "") for answer in answers) == 1
+    assert {answer.headers["location"] for answer in answers if "set-cookie" not in answer.headers} == {
+        "http://localhost:8000/account/apps?notice=lost"
+    }
+
+
+def test_neither_tickets_nor_nonces_nor_cookies_stand_in_the_log(
+    keystead: Site, browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        browser.visitor.log_on("zoe", keystead.password)
+        way, nonce = ticket_of(browser), browser.cookies(WIKI)
+        browser.visitor.client.get(way, headers=PAGE)
+        cookie = browser.cookies(WIKI)
+        browser.visitor.client.get(way, headers={**PAGE, "cookie": nonce})
+        browser.check()
+        browser.check(remote_user="secretly")
+        browser.at_app("/.keystead/whoami")
+    ours = [record for record in caplog.records if record.name.startswith("keystead")]
+    logged = "\n".join(f"{record.getMessage()} {getattr(record, 'fields', '')}" for record in ours)
+    assert "app opened" in logged
+    assert "no way in" in logged
+    assert "not believed" in logged
+    for secret in (way.partition("=")[2], nonce.partition("=")[2], cookie.partition("=")[2], "secretly", "zoe@example.com"):
+        assert secret not in logged
+
+
 def test_a_ticket_opens_in_no_other_browser(keystead: Site, browser: Browser) -> None:
     """So nobody is logged on to an app as somebody else by a link (login CSRF)."""
     browser.visitor.log_on("zoe", keystead.password)
@@ -872,6 +904,27 @@ def test_who_asks_who_is_there_gets_it_as_json_by_the_same_rules(keystead: Site,
     assert "access-control-allow-origin" not in answer.headers
     keystead.change(keystead.account, lambda account, act: sessions.end_others(account, act, ""))
     assert browser.at_app("/.keystead/whoami").json() == {"error": "logon"}
+
+
+@pytest.mark.parametrize("name", ["site", " site", "\u00a0site", "SITE"])
+def test_nobody_logs_on_joins_or_is_mailed_as_the_record_that_apps_stand_on(keystead: Site, browser: Browser, name: str) -> None:
+    """It has no password, no address, and a name that is cut off wherever one is typed."""
+    visitor = browser.visitor
+    for password in ("", " ", keystead.password, "!"):
+        assert visitor.submit_password(name, password).status_code in (401, 422)
+    unknown = visitor.submit_password("nobody at all", keystead.password)
+    assert visitor.submit_password(name, keystead.password).text.replace(name.strip(), "") == unknown.text.replace(
+        "nobody at all", ""
+    )
+    before = len(list(keystead.mailbox.mails()))
+    visitor.get("/logon/forgotten")
+    assert visitor.follow(visitor.submit("/logon/forgotten", username=name)).status_code == 200
+    settle(keystead)
+    assert len(list(keystead.mailbox.mails())) == before
+    site = keystead.call(keystead.backend.account, identities.SITE)
+    assert site
+    assert not site.sessions
+    assert not site.notifications
 
 
 # when something is away, and what stands at an app's host
