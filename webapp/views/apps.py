@@ -148,7 +148,7 @@ def _step(request: Request, who: Authenticated, entry: Entry) -> Response:
     ticket = tickets.issue(settings, who.account, who.session, place, entry.nonce, clock.now())
     way = f"{place.origin}/.keystead/end?ticket={ticket}"
     if _follows_a_form(request):
-        return responses.page(request, "app_opens.html", app=app, way=way)
+        return responses.page(request, "app_opens.html", title=_("%(app)s opens", app=app), app=app, way=way)
     return Response(None, 303, {"location": way})
 
 
