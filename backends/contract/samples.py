@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from backends.protocol import MAX_NAME, Backend
 from backends.records import (
     Account,
+    App,
     ChainLink,
     Event,
     Invitation,
@@ -151,6 +152,14 @@ def filled(number: int) -> tuple[Account, list[Event]]:
         id, created_at=NOW + number * MILLISECOND, listed=number % 2 == 0, groups=("admins", "staff"),
         invitation=Invitation(email="a@example.com", ends_at=NOW), key_due_at=NOW, frozen_at=NOW, devices_at=NOW,
         opening=Opening(asked_at=NOW, opens_at=NOW + MINUTE, token_hash=b"pass"), seal=b"seal", notified_at={"guesses": NOW},
+        language="zh-CN", opened_at=NOW, codes_refused=3, barred=True, removed_at=NOW, events_kept=True,
+        apps=(
+            App(name="board", origins=("https://board.example",), added_at=NOW),
+            App(
+                name="wiki", origins=("https://wiki.example", "https://xn--bcher-kva.example:8443"), added_at=NOW, title="日本語",
+                key="required", fresh=15, groups=("admins", "staff"),
+            ),
+        ),
         keys=(
             key(f"{id} a".encode()),
             key(
