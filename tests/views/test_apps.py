@@ -526,6 +526,25 @@ def test_headers_of_any_length_are_answered_at_once_and_lead_to_the_root(browser
     assert browser.check(method="G" * size).status_code == 401
 
 
+@MODES
+def test_no_cache_keeps_an_answer_of_the_check_for_somebody_else(
+    keystead: Site, browser: Browser, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.mode = mode
+    answers = [browser.check(), browser.check(method="POST"), browser.check(remote_user="x")]
+    browser.visitor.log_on("zoe", keystead.password)
+    browser.open()
+    answers.append(browser.check())
+
+    async def away(*_: Any) -> Any:
+        raise Unavailable("no server")
+
+    monkeypatch.setattr(keystead.backend, "account", away)
+    answers.append(browser.check())
+    assert [answer.status_code for answer in answers] == [401 if mode == "nginx" else 302, 401, 403, 200, 503]
+    assert [answer.headers.get_list("cache-control") for answer in answers] == [["no-store"]] * 5
+
+
 # the way in
 
 

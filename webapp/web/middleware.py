@@ -55,8 +55,11 @@ class Requests:
 class Checks:
     """ASGI middleware: what proxies ask for every request of every app goes straight to its view.
 
-    Nothing on the way is for it: there is no page, no cookie and no form, and the proxy logs the request already.
+    Nothing on the way is for it: there is no page, no cookie and no form, and the proxy logs the request already. But a cache
+    that kept an answer would tell an app of somebody else.
     """
+
+    KEPT_BY_NOBODY = (b"cache-control", b"no-store")
 
     def __init__(self, app: ASGIApp, settings: Settings, view: View, count: Count) -> None:
         self.app, self.view, self.count = app, view, count
@@ -67,6 +70,7 @@ class Checks:
             return await self.app(scope, receive, send)
         begun = time.perf_counter()
         response = await self.view(Request(scope, receive))
+        response.raw_headers.append(self.KEPT_BY_NOBODY)
         await response(scope, receive, send)
         self.count("GET", paths.CHECK, response.status_code, time.perf_counter() - begun)
 
