@@ -2,6 +2,8 @@
 
 `leaks` reads a page or a letter in it and names every word that is none of it. Names that people chose are not translated: they
 stand in `<bdi>`, codes in `<code>`.
+
+    python -m tests.pseudo serve        Keystead, with this language and one from right to left among those at its foot
 """
 
 import re
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from tests.words import ATTRIBUTES
-from webapp.languages import Language
+from webapp.languages import KNOWN, Language
 
 PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ACCENTED = str.maketrans(PLAIN, "ÀßÇÐÉƑĜĤÎĴĶĻṀÑÖÞǪŔŠŢÛṼŴẊÝŽåƀçðéƒĝĥîĵķļṁñöþǫŕšţûṽŵẋýž")
@@ -94,3 +96,10 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not any(unread for _, unread in self._open):
             self.texts.append(data)
+
+
+if __name__ == "__main__":
+    from webapp import cli
+
+    KNOWN.update({each.code: each for each in (PSEUDO, FROM_RIGHT)})
+    cli.main()

@@ -93,7 +93,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **settings: str) -> Iterator[Site]:
+def serving(folder: Path, program: str = "webapp", **settings: str) -> Iterator[Site]:
     """A site on a free port, with everything it keeps in this folder. A setting may name `{port}`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = int(settings.get("PORT", free_port()))
@@ -111,7 +111,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Site]:
     with start_blocking_portal() as portal:  # Playwright holds an event loop in this thread
         portal.call(migrate, environ["KEYSTEAD_BACKEND"])
     with (folder / "server.log").open("a+") as log:
-        command = [sys.executable, "-m", "webapp", "serve", "--host", "127.0.0.1"]
+        command = [sys.executable, "-m", program, "serve", "--host", "127.0.0.1"]
         server = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             if not wait_for(port, server):
