@@ -56,7 +56,7 @@ class Translated(Environment):
 
 
 class _Words(NodeTransformer):
-    """Puts words of this language in the place of those that are marked."""
+    """Puts words of this language in the place of those that are marked, and makes one of what then stands beside each other."""
 
     def __init__(self, language: Language) -> None:
         self.language = language
@@ -68,6 +68,19 @@ class _Words(NodeTransformer):
         self.generic_visit(node)
         mark = self.marks.get(node.node.name) if isinstance(node.node, nodes.Name) else None
         return mark(node) if mark else node
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - as Jinja wants it
+        """`language.code`: what the language of the page is, is known."""
+        if isinstance(node.node, nodes.Name) and node.node.name == "language":
+            return nodes.Const(getattr(self.language, node.attr), lineno=node.lineno)
+        return self.generic_visit(node)
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        node = super().generic_visit(node, *args, **kwargs)
+        for field, value in node.iter_fields():
+            if isinstance(value, list):
+                setattr(node, field, list(_merged(value)))
+        return node
 
     def _text(self, node: nodes.Call) -> nodes.Expr:
         """`{{ _('Hello %(name)s', name=name) }}`"""
@@ -91,6 +104,20 @@ class _Words(NodeTransformer):
         """`{% trans count=n %}{{ count }} key{% pluralize %}{{ count }} keys{% endtrans %}`"""
         words = nodes.MarkSafeIfAutoescape(_form(node), lineno=node.lineno)
         return [nodes.Mod(words, _values(node), lineno=node.lineno)]
+
+
+def _merged(body: list[Any]) -> Iterator[Any]:
+    """The same with one output in the place of several in a row: Jinja hands on each by itself."""
+    before: nodes.Output | None = None
+    for each in body:
+        if isinstance(each, nodes.Output):
+            if before:
+                before.nodes += each.nodes
+                continue
+            before = each
+        else:
+            before = None
+        yield each
 
 
 def _message(node: nodes.Call, which: int) -> str:

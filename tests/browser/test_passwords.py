@@ -68,7 +68,7 @@ def test_a_password_can_be_looked_at_and_is_hidden_when_it_is_sent(visit: Visit,
     page = visit.page
     page.goto(f"{site.url}/logon")
     page.get_by_label("Username or e-mail address").fill(person.username)
-    field, show = page.get_by_label("Password", exact=True), page.get_by_role("button", name="Show the password")
+    field, show = page.get_by_label("Password", exact=True), page.get_by_role("button", name="Show Password")
     field.fill(person.password)
     expect(field).to_have_attribute("type", "password")
     walk.tab_to(page, "Show")

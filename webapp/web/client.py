@@ -49,11 +49,11 @@ def address(request: Request) -> str:
 
 def language(request: Request) -> Language:
     """What we speak to this browser: what its owner has chosen, here or for the account, or what it asks for."""
-    state = request.state
-    if "language" not in state:
-        chosen = cookies.language(request)
-        state.language = chosen or languages.choose(request.headers.get("accept-language", ""), state.settings.language)
-    return state.language
+    found: Language | None = request.scope["state"].get("language")
+    if found is None:
+        header, otherwise = request.headers.get("accept-language", ""), request.state.settings.language
+        found = request.state.language = cookies.language(request) or languages.choose(header, otherwise)
+    return found
 
 
 def forwarded(request: Request) -> tuple[list[str], list[str]]:

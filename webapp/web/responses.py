@@ -153,6 +153,8 @@ def _environment(language: Language) -> Environment:
     found = templating.environment(language)
     found.filters.update(masked=identities.masked)
     found.globals.update(url=_url, static=_static)
+    macros: Any = found.get_template("macros.html").module
+    found.globals["offered"] = macros.offered(languages.KNOWN.values())
     return found
 
 
@@ -166,7 +168,7 @@ def _back(request: Request) -> str:
     """Where the reader is, for a form that leads back there."""
     scope = request.scope
     here = f"{scope['path']}?{scope['query_string'].decode('latin-1')}".rstrip("?")
-    return paths.local(request, here) if scope["method"] == "GET" else paths.referred(request)
+    return here if scope["method"] == "GET" else paths.referred(request)
 
 
 def _render(request: Request, template: str, context: dict[str, Any]) -> str:
@@ -174,7 +176,7 @@ def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     settings = request.state.settings
     common = {"name": settings.name, "help": settings.help, "site": settings, "here": here, "account": None, "notice": None}
     common["has_apps"] = bool(request.state.apps.last)
-    common |= {"back": _back(request), "languages": languages.KNOWN.values()}
+    common["back"] = _back(request)
     account = context.get("account")
     common["binding_due_at"] = sessions.binding_due_at(account, settings) if account else None
     return _environment(client.language(request)).get_template(template).render(common | context, request=request)
