@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser import walk, words
 from tests.browser.conftest import NewVisit, Visit
@@ -241,6 +241,72 @@ def test_axe_finds_nothing_on_the_pages_of_who_joins(
     found: list[str] = []
     for where in _joining(visit, site, words.of(language)):
         found += _wrong(visit.page, where)
+    assert found == []
+
+
+def _apps(visit: Visit, site: Site) -> Iterator[str]:
+    """What somebody sees who opens applications: first without a key, then with one that was not asked for at the logon."""
+    page, person = visit.page, site.person()
+    wishes = {"wiki": ["--title", "The wiki", "--fresh", "15m"], "console": ["--key", "required"], "staff": ["--group", "staff"]}
+    ways = {name: f"{site.url}/apps/enter?to=http://{name}.localhost:9001/page&nonce={'0' * 64}" for name in wishes}
+    for name, wish in wishes.items():
+        site.keystead("app", "add", name, f"http://{name}.localhost:9001", *wish)
+    page.goto(ways["wiki"])
+    expect(page.get_by_text("Then you go on to The wiki.")).to_be_visible()
+    yield "logon for an application"
+    walk.type_password(page, person.username, person.password)
+    expect(page.get_by_role("heading", name="The wiki")).to_be_visible()
+    yield "code for an application"
+    page.goto(ways["console"])
+    expect(page.get_by_role("link", name="Bind a key")).to_be_visible()
+    yield "needs a key"
+    page.goto(ways["staff"])
+    expect(page.get_by_role("heading", name="staff is not open to you")).to_be_visible()
+    yield "not open"
+    page.goto(f"{site.url}/account/apps?notice=lost")
+    expect(page.get_by_role("link", name="Open The wiki")).to_be_visible()
+    yield "applications"
+    walk.bind(page, site, person)
+    walk.log_off(page, site)
+    walk.log_on(page, site, person)
+    page.goto(f"{site.url}/account/apps")
+    yield "applications, with a key"
+    page.goto(ways["wiki"])
+    expect(page.get_by_role("button", name="Use my key")).to_be_focused()
+    yield "touch for an application"
+    visit.hold_touches()
+    page.get_by_role("button", name="Use my key").click()
+    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    yield "touch now"
+    visit.fail()
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "touch for an application, failed"
+    page.route("**/apps/enter?*", _without_refresh)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
+    visit.touch()
+    expect(page.get_by_role("link", name="go to The wiki")).to_be_visible()
+    yield "it opens"
+
+
+def _without_refresh(route: Route) -> None:
+    """The page that opens an application stays, so that it can be looked at."""
+    answer = route.fetch(max_redirects=0)
+    route.fulfill(response=answer, body=answer.text().replace('http-equiv="refresh"', ""))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_pages_of_applications(
+    new_visit: NewVisit, serve: Callable[..., Site], scheme: Literal["light", "dark"]
+) -> None:
+    site = serve(KEYSTEAD_PREVIEW="listed")
+    visit = new_visit(color_scheme=scheme, reduced_motion="reduce", viewport={"width": 320, "height": 700})
+    visit.keys.add("ctap2")
+    found: list[str] = []
+    for where in _apps(visit, site):
+        found += [f"{where}: {finding}" for finding in _findings(visit.page)]
+        if overflow := _overflow(visit.page):
+            found.append(f"{where}: {overflow} px wider than the screen")
     assert found == []
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from starlette.responses import PlainTextResponse
 
+from webapp.accounts.apps import Apps
 from webapp.testing.behind import PROXY
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site
@@ -82,6 +83,15 @@ def test_the_logon_says_which_application_it_leads_to(keystead: Site, keystead_v
     assert html.escape("The <wiki>") in answer.text
     assert keystead_visitor.submit("/logon", username="zoe", password="wrong").status_code == 401
     assert "Then you go on to The <wiki>" in keystead_visitor.page.text
+
+
+def test_a_process_that_has_not_heard_of_the_application_yet_names_it_too(keystead: Site, keystead_visitor: Visitor) -> None:
+    app = keystead.behind(WIKI, "wiki")
+    known: Apps = keystead.state["apps"]
+    known.last = ()
+    known.forget()
+    keystead_visitor.get(f"/logon?next={quote(f'/apps/enter?to={app.url}/&nonce={NONCE}')}")
+    assert "Then you go on to wiki" in keystead_visitor.page.text
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ NOTICES = {
 async def show(request: Request, who: ToBind) -> Response:
     """The bind page, at the step that this session has reached; a reload loses nothing."""
     then = paths.local(request, request.query_params.get("then", ""))
+    await responses.look_ahead(request, then)
     return steps.next_step(request, who, then, notice=NOTICES.get(request.query_params.get("notice", "")))
 
 

@@ -55,6 +55,7 @@ async def show(request: Request) -> Response:
     wanted = request.query_params.get("next", "")
     if await guards.visitor(request):
         return responses.go_to(request, _next(request, wanted))
+    await responses.look_ahead(request, wanted)
     return _form(request, wanted, notice=NOTICES.get(request.query_params.get("notice", "")))
 
 

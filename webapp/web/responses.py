@@ -98,6 +98,12 @@ def url(request: Request, route: str, **params: str) -> str:
     return f"{request.state.settings.prefix}{path}"
 
 
+async def look_ahead(request: Request, path: str) -> None:
+    """Sees to it that `app_ahead` knows the apps as they are now, if this path leads into one: for whoever comes by it."""
+    if path.partition("?")[0] == url(request, "apps.enter"):
+        await request.state.apps.read(request.state.backend)
+
+
 def app_ahead(request: Request, path: str) -> str:
     """What the app is called that this path of ours leads into; empty for every other path, and where no app is listed there."""
     route, _, query = path.partition("?")
