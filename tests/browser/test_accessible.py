@@ -271,10 +271,10 @@ def _apps(visit: Visit, site: Site) -> Iterator[str]:
     walk.log_on(page, site, person)
     page.goto(f"{site.url}/account/apps")
     yield "applications, with a key"
+    visit.hold_touches()
     page.goto(ways["wiki"])
     expect(page.get_by_role("button", name="Use my key")).to_be_focused()
     yield "touch for an application"
-    visit.hold_touches()
     page.get_by_role("button", name="Use my key").click()
     expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
     yield "touch now"
