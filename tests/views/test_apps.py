@@ -256,6 +256,15 @@ def test_without_a_key_a_fresh_proof_is_a_code_by_mail_and_leads_back(
     assert browser.check(accept="*/*").json()["error"] == "code"
 
 
+@pytest.mark.parametrize("path", ["/a" * 750, "/?" + "&" * 498, "/" + "a" * 1499])
+def test_a_way_back_that_is_as_long_as_may_be_goes_through_logon_and_code(keystead: Site, browser: Browser, path: str) -> None:
+    remove(keystead)
+    add(keystead, fresh=MINUTE)
+    assert urlsplit(browser.log_on(WIKI + path).url).path == "/account/security/u2f"
+    browser.visitor.follow(browser.visitor.send_code())
+    assert browser.follow(browser.visitor.verify(keystead.mailbox.code("zoe@example.com"))).url == WIKI + path
+
+
 def test_where_a_key_is_required_of_everybody_no_app_opens_without_one(
     tmp_path: Path, stub_key: StubKey, keystead_clock: Clock
 ) -> None:

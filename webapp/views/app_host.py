@@ -302,7 +302,7 @@ def _unknown(request: Request, refused: _Refused) -> Response:
 
 def _enter(request: Request, to: str, hash: str) -> str:
     path = responses.url(request, "apps.enter")
-    return f"{request.state.settings.origin}{path}?to={forwarded.in_query(to)}&nonce={hash}"
+    return f"{request.state.settings.origin}{path}?{forwarded.entry(to, hash)}"
 
 
 def _nonce(hash: str) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -46,7 +45,7 @@ class Entry:
 
     @property
     def fields(self) -> dict[str, str]:
-        """As it stands in a query, or a form."""
+        """As it stands in a form."""
         return {"to": self.place.origin + self.place.path, "nonce": self.nonce}
 
 
@@ -76,7 +75,7 @@ async def begin_touch(request: Request, who: Authenticated) -> Response:
     if entry is None:
         return _no_app(request)
     if _owed(who, entry) != "touch":
-        return responses.go(request, "apps.enter", entry.fields)
+        return responses.go_to(request, _address(request, entry))
     domain, live = form.get("domain", ""), sessions.keys_in_force(who.account)
     try:
         ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live, domain)
@@ -100,7 +99,7 @@ async def finish_touch(request: Request, who: Authenticated) -> Response:
         return _touch(request, who, entry, failure=failed.kind, status=422)
     who.context.metrics.ceremony("prove", "accepted")
     cookies.hand_out(request, token)
-    return responses.go(request, "apps.enter", entry.fields)
+    return responses.go_to(request, _address(request, entry))
 
 
 def _shown(app: App, bound: bool) -> Shown:
@@ -142,8 +141,7 @@ def _step(request: Request, who: Authenticated, entry: Entry) -> Response:
         case "touch":
             return _touch(request, who, entry)
         case "code":
-            here = f"{responses.url(request, 'apps.enter')}?{urlencode(entry.fields)}"
-            return responses.go(request, "binding.show", {"then": here})
+            return responses.go(request, "binding.show", {"then": _address(request, entry)})
     settings, place = request.state.settings, entry.place
     ticket = tickets.issue(settings, who.account, who.session, place, entry.nonce, clock.now())
     way = f"{place.origin}/.keystead/end?ticket={ticket}"
@@ -155,6 +153,10 @@ def _step(request: Request, who: Authenticated, entry: Entry) -> Response:
 def _follows_a_form(request: Request) -> bool:
     """Whether a form of ours leads here. Browsers let none lead on to another site (CSP form-action): a page of ours does."""
     return request.headers.get("sec-fetch-site") == "same-origin" or bool(paths.referred(request))
+
+
+def _address(request: Request, entry: Entry) -> str:
+    return f"{responses.url(request, 'apps.enter')}?{forwarded.entry(**entry.fields)}"
 
 
 def _owed(who: Authenticated, entry: Entry) -> apps.Owed | None:

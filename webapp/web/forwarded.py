@@ -81,6 +81,11 @@ def is_ours(path: str) -> bool:
     return f"{unquote(path)}/".startswith(paths.APP_HOST)
 
 
+def entry(to: str, nonce: str) -> str:
+    """The query of the address at which we let somebody into an app: short enough to be carried through a logon in one."""
+    return f"to={in_query(to)}&nonce={nonce}"
+
+
 def in_query(text: str) -> str:
     """The text as it can stand in a query."""
     return quote(text, safe="/")
