@@ -30,6 +30,12 @@ def test_a_catalogue_has_what_the_code_says_and_is_compiled(folder: Path) -> Non
 
 
 @in_each_language
+def test_nothing_is_left_untranslated(folder: Path) -> None:
+    """What is: python -m tests.catalogues --missing."""
+    assert [message.id for message in catalogues.missing(catalogues.updated(folder, catalogues.extracted()))] == []
+
+
+@in_each_language
 def test_a_translation_has_the_values_and_the_markup_of_what_it_translates(folder: Path) -> None:
     for message in catalogues.read(folder):
         for words in catalogues.strings(message):

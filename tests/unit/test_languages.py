@@ -127,6 +127,10 @@ def test_words_of_a_template_are_translated_when_it_is_compiled() -> None:
     assert "gettext" not in templating.Translated(CHINESE).compile(source, raw=True)
 
 
+def test_what_stands_beside_each_other_in_a_template_is_one_piece() -> None:
+    assert "<p>Log on</p>" in templating.Translated(ENGLISH).compile("<p>{% trans %}Log on{% endtrans %}</p>", raw=True)
+
+
 def test_what_is_filled_in_is_escaped_and_translated_in_blocks_and_in_expressions() -> None:
     context: dict[str, Any] = {"name": "<b>", "text": _("Log on %(n)s", n="&")}
     for source in (
