@@ -120,10 +120,10 @@ def test_the_code_is_asked_for_in_the_name_of_the_application(keystead: Site, ke
     app = keystead.behind(WIKI, "wiki", title="The wiki", fresh=15)
     keystead_visitor.log_on("zoe", keystead.password)
     keystead_visitor.open(app.url)
-    assert "The wiki Verify it is you It wants to know that it is still you. We send a code" in keystead_visitor.page.text
+    assert "The wiki Verify it is you The wiki wants to know that it is still you. We send a code" in keystead_visitor.page.text
     assert "/account/apps" in keystead_visitor.page.links
     keystead_visitor.get("/account/security/u2f?then=/account/email")
-    assert "It wants to know" not in keystead_visitor.page.text
+    assert "wants to know" not in keystead_visitor.page.text
 
 
 def test_the_touch_names_the_address_that_it_opens(
