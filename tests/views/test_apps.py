@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
@@ -277,6 +278,24 @@ def test_where_a_key_is_required_of_everybody_no_app_opens_without_one(
         assert urlsplit(browser.open().url).path == "/account/security/u2f"
         browser.visitor.bind(stub_key)
         assert browser.open().is_in
+
+
+def test_who_uses_apps_only_is_given_the_date_from_which_a_key_is_needed(tmp_path: Path, keystead_clock: Clock) -> None:
+    with running(tmp_path / "before", trusted_proxies=PROXIES) as site:
+        add(site)
+        browser = inside(site)
+        settings = replace(site.settings, key_required="everyone", key_grace=timedelta())
+    with running(
+        tmp_path / "before", **{each.name: getattr(settings, each.name) for each in fields(settings) if each.init}
+    ) as site:
+        visitor = site.visitor()
+        visitor.client.cookies.update(browser.visitor.client.cookies)
+        browser = Browser(site, visitor)
+        assert browser.check().status_code == 200
+        keystead_clock.move(MINUTE)
+        browser.check()
+        settle(site)
+        assert browser.check(accept="*/*").json()["error"] == "binding"
 
 
 # a session that ends

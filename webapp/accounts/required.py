@@ -24,6 +24,11 @@ def since(account: Account, settings: Settings) -> datetime | None:
     return account.key_due_at if of(account, settings) else None
 
 
+def is_undated(account: Account, settings: Settings) -> bool:
+    """Whether a key is required of the account, and nobody has used it since one is."""
+    return account.key_due_at is None and of(account, settings)
+
+
 def noted(account: Account, act: Act, *, grace: timedelta | None = None) -> tuple[Account, list[Happened]]:
     """The account that is used now, with the date from which it needs a key; without one where none is required.
 

@@ -7,6 +7,7 @@ trust get an answer: what they say about host and path is all that there is.
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import NamedTuple
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from backends.protocol import Unavailable
 from backends.records import Account, Session
 from webapp import clock, logs
-from webapp.accounts import apps, commits, sessions, tickets
+from webapp.accounts import apps, commits, required, sessions, tickets
 from webapp.accounts.apps import Place
 from webapp.accounts.decision import AccountGone, Refused
 from webapp.web import client, cookies, forwarded, guards, paths, probe, responses
@@ -241,9 +242,12 @@ async def _session(request: Request, place: Place) -> tuple[Account, Session] | 
 
 
 def _used(request: Request, visit: _Visit) -> None:
-    """The session goes on, because its person uses an app. Recorded now and then, once the answer has gone."""
-    rested = clock.now() - visit.session.seen_at
-    if rested < max(sessions.SEEN_EVERY, request.state.settings.session_idle / SEEN_SHARE):
+    """The session goes on, because its person uses an app. Recorded now and then, once the answer has gone; sooner where that
+    sets the date from which a key is needed.
+    """
+    settings, rested = request.state.settings, clock.now() - visit.session.seen_at
+    undated = required.is_undated(visit.account, settings)
+    if rested < max(sessions.SEEN_EVERY, timedelta() if undated else settings.session_idle / SEEN_SHARE):
         return
     ctx = client.context(request)
 
