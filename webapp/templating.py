@@ -7,7 +7,7 @@ translated already, so that a page costs the same in every language.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,10 @@ class Translated(Environment):
         self.globals.update(language=language)
         self.filters.update(when=languages.when, day=languages.day, lasting=languages.lasting)
         self.filters.update(browser=browser, aligned=partial(_aligned, language))
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """Those of all templates, for none has its own: to look through two mappings for each takes a fifth of a panel."""
+        return {**self.globals, **d} if d else self.globals
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         _Words(self.language).visit(source)

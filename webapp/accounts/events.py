@@ -91,15 +91,16 @@ def seal(was: Account | None, now: Account, happened: Sequence[Happened], act: A
     fault = Verifier(act.settings.sealing_keys).account(was, None) if was else ""
     if fault in (NEVER, GONE) and not any(each.kind == "sealed" for each in happened):
         happened = [Happened("sealed"), *happened]
-    now, sealed = _appended(now, happened, act)
+    state = digest(now)
+    now, sealed = _appended(now, state, happened, act)
     if was and fault == WRONG:
         return replace(now, seal=was.seal), sealed
-    return replace(now, seal=_seal(now, digest(now), act.settings.secret_keys[0])), sealed
+    return replace(now, seal=_seal(now, state, act.settings.secret_keys[0])), sealed
 
 
-def _appended(now: Account, happened: Sequence[Happened], act: Act) -> tuple[Account, list[Event]]:
-    """The account with the new head, and the events."""
-    key, state, head = act.settings.secret_keys[0], digest(now), now.head
+def _appended(now: Account, state: bytes, happened: Sequence[Happened], act: Act) -> tuple[Account, list[Event]]:
+    """The account of this state with the new head, and the events."""
+    key, head = act.settings.secret_keys[0], now.head
     sealed = []
     for each in happened:
         event = Event(

@@ -3,12 +3,12 @@
 Never asks for a key without saying which: without a list a browser would offer any credential of the rp id.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+import msgspec
 from fido2.utils import websafe_encode
 
 from backends.records import SecurityKey
@@ -91,7 +91,7 @@ def _descriptor(key: SecurityKey) -> dict[str, object]:
 
 
 def _json(options: dict[str, object]) -> str:
-    return json.dumps(options, separators=(",", ":"))
+    return msgspec.json.encode(options).decode()
 
 
 def _milliseconds(duration: timedelta) -> int:

@@ -72,7 +72,8 @@ def verify_registration(answer: str, *, challenge: bytes, rp: RelyingParty) -> R
         key_id, response = _credential(answer)
         client_hash = _client_data(response, "webauthn.create", challenge, rp)
         fmt, statement, raw = _attestation_object(_bytes(response, "attestationObject"))  # step 13
-        data = _authenticator_data(raw, rp.id)
+        _check_authenticator_data(raw, rp.id)
+        data = AuthenticatorData(raw)
         credential = data.credential_data or reject("no attested credential")
         if credential.credential_id != key_id:
             reject("attested id is another")
@@ -105,12 +106,13 @@ def verify_assertion(
             reject("bound to a domain that is none of ours")
         _user_handle(response, account_id)
         client_hash = _client_data(response, "webauthn.get", challenge, rp)
-        data = _authenticator_data(_bytes(response, "authenticatorData"), key.rp_id)
+        data = _bytes(response, "authenticatorData")
+        _check_authenticator_data(data, key.rp_id)
         try:
             CoseKey.parse(mapping(cbor.decode(key.public_key))).verify(data + client_hash, _bytes(response, "signature"))
         except InvalidSignature:
             reject("signature does not verify")  # step 21
-        return Assertion(id=key_id, sign_count=data.counter)
+        return Assertion(id=key_id, sign_count=int.from_bytes(data[33:_HEADER]))
 
 
 @contextmanager
@@ -159,8 +161,8 @@ def _client_data(response: Mapping[str, Any], kind: str, challenge: bytes, rp: R
     return hashlib.sha256(raw).digest()  # step 12
 
 
-def _authenticator_data(raw: bytes, rp_id: str) -> AuthenticatorData:
-    """What the key signed, once it is for this rp id and somebody touched the key. The numbers are those of §7.1."""
+def _check_authenticator_data(raw: bytes, rp_id: str) -> None:
+    """That what the key signed is whole, for this rp id, and that somebody touched the key. The numbers are those of §7.1."""
     if len(raw) < _HEADER:
         reject("authenticator data cut short")
     end, flags = _HEADER, raw[32]
@@ -171,14 +173,12 @@ def _authenticator_data(raw: bytes, rp_id: str) -> AuthenticatorData:
         end = cbor.end_of_item(raw, end)
     if end != len(raw):
         reject("length of the authenticator data")
-    data = AuthenticatorData(raw)
-    if not hmac.compare_digest(data.rp_id_hash, hashlib.sha256(rp_id.encode()).digest()):
+    if not hmac.compare_digest(raw[:32], hashlib.sha256(rp_id.encode()).digest()):
         reject("rp id")  # step 14
     if not flags & _UP:
         reject("nobody was present")  # step 15
     if flags & _BS and not flags & _BE:
         reject("backed up, but not eligible for it")  # step 17
-    return data
 
 
 def _attestation_object(raw: bytes) -> tuple[str, Mapping[str, Any], bytes]:
