@@ -174,15 +174,18 @@ def is_the_engines(error: Exception) -> bool:
     return type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError)
 
 
-@contextlib.contextmanager
-def or_unavailable(path: Path) -> Iterator[None]:
+class or_unavailable:  # noqa: N801  (a block, as contextlib.suppress is one; ten for each logon, and a generator costs thrice that)
     """The engine's own errors as ours. What the engine says of a wrong statement stays as it is: that is our mistake."""
-    try:
-        yield
-    except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
-        if not (is_the_engines(error) or isinstance(error, msgspec.DecodeError)):
-            raise
-        raise unavailable(path, error) from error
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and (is_the_engines(error) or isinstance(error, msgspec.DecodeError)):
+            raise unavailable(self._path, error) from error
 
 
 def unavailable(path: Path, error: Exception) -> Unavailable:

@@ -51,7 +51,7 @@ def test_without_tls_the_cookies_have_plain_names(keystead: Site) -> None:
 def test_a_cookie_that_we_did_not_sign_is_no_session(keystead: Site, keystead_visitor: Visitor) -> None:
     keystead_visitor.log_on("zoe", keystead.password)
     name, value = "keystead", keystead_visitor.client.cookies["keystead"]
-    other = "A" if value[-9] != "A" else "B"  # not the last letter, of which two bits say nothing
+    other = "A" if value[-9] != "A" else "B"
     for forged in (f"{value[:-9]}{other}{value[-8:]}", value.rpartition(".")[0], value.partition(".")[0], "", "é", "a.b.c"):
         visitor = keystead.visitor()
         answer = visitor.client.get("/account", headers=[(b"cookie", f"{name}={forged}".encode())])

@@ -8,6 +8,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from backends.protocol import MAX_NAME, fold
@@ -139,7 +140,7 @@ def here(ctx: Context) -> str:
 
 def prefixes(address: str) -> list[tuple[int, str]]:
     """The rate-limit prefixes of an address, narrowest first: `(64, "2001:db8::")`, …"""
-    ip = _parsed(address) if len(address) <= MAX_ADDRESS else None
+    ip = parsed(address)
     mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
     if isinstance(ip, IPv6Address) and mapped is None:
         return [(bits, str(IPv6Address(int(ip) >> (128 - bits) << (128 - bits)))) for bits in (64, 56, 48)]
@@ -161,7 +162,14 @@ def _slice(ctx: Context) -> tuple[Limit, str]:
     return LOGON_WHOLE, str(hashlib.sha256(here(ctx).encode()).digest()[0] % SLICES)
 
 
+def parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that this text is; None if it is none."""
+    return _parsed(text) if len(text) <= MAX_ADDRESS else None
+
+
+@lru_cache(maxsize=1024)
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """Parsing costs more than all that is done with it, and a logon asks for the same few addresses a dozen times."""
     try:
         return ip_address(text)
     except ValueError:

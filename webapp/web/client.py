@@ -4,12 +4,10 @@ were not told to trust.
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from webapp import languages
+from webapp.accounts import limits
 from webapp.accounts.context import Claim, Context
-from webapp.accounts.limits import MAX_ADDRESS
 from webapp.languages import Language
 from webapp.settings import Network
 from webapp.web import browsers, cookies
@@ -86,22 +84,9 @@ def _without_ports(claims: list[str]) -> list[str]:
 def _nearest(networks: Sequence[Network], claims: list[str]) -> str | None:
     """The last address that is not one of our proxies; None if that is none, or if there are only our proxies."""
     nearest = next((claimed for claimed in reversed(claims) if not _is_in(networks, claimed)), "")
-    return nearest if _ip(nearest) else None
+    return nearest if limits.parsed(nearest) else None
 
 
 def _is_in(networks: Sequence[Network], text: str) -> bool:
-    ip = _ip(text) if networks else None
+    ip = limits.parsed(text) if networks else None
     return ip is not None and any(ip in network for network in networks if ip.version == network.version)
-
-
-def _ip(text: str) -> IPv4Address | IPv6Address | None:
-    return _parsed(text) if len(text) <= MAX_ADDRESS else None
-
-
-@lru_cache(maxsize=1024)
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """Parsing costs more than everything else here, and a logon asks for the same few addresses a dozen times."""
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
