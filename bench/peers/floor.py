@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.peers.peer import SERVED, Asked, Peer, expect
-from bench.peers.person import Person
+from bench.peers.person import PASSWORD, Person
 from bench.peers.served import floor_site
 from bench.peers.wire import Browser
 
@@ -21,8 +21,7 @@ class Floor(Peer):
         return [*uvicorn, "--app-dir", str(SERVED), "floor_site:app"], {"BENCH_FOLDER": str(folder)}
 
     async def password(self, browser: Browser, person: Person) -> None:
-        """It has none: it takes the name."""
-        expect(await browser.post_json("/logon", json.dumps({"username": person.username})), 204)
+        expect(await browser.post_json("/logon", json.dumps({"username": person.username, "password": PASSWORD})), 204)
 
     async def begin(self, browser: Browser, person: Person) -> Asked:
         answer = expect(await browser.post_json("/logon/key/begin"), 200)
