@@ -26,6 +26,7 @@ from urllib.parse import quote_plus
 from msgspec.structs import replace
 
 from backends.records import Account, ChainLink
+from webapp.accounts import apps
 from webapp.accounts.nonces import MAX_NONCES
 from webapp.routes import ROUTES
 from webapp.testing.clock import Clock
@@ -33,6 +34,8 @@ from webapp.testing.site import ADDRESS, Site, running
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import U2F, Visitor
 
+WIKI, NONCE = "http://wiki.localhost:9001", "a" * 64
+"""An app, and what a way into it has in its address."""
 NAMES = (
     "username",
     "password",
@@ -70,6 +73,8 @@ TEXTS = (
     "{{7*7}}",
     "<script>",
     "%s%n",
+    f"{WIKI}/page",
+    NONCE,
 )
 SLOW = {"/logon": 0.02, "/account/password": 0.05}
 """How often routes that compute a password hash (22 ms each) are taken."""
@@ -228,6 +233,8 @@ def run(bodies: int, folder: Path, seed: int = 1) -> Counter[str]:
     lines = Lines()
     logging.getLogger("keystead").addHandler(lines)
     with running(folder, trusted_proxies=(ip_network(ADDRESS),), join=("example.com",)) as site, Clock() as clock:
+        site.call(apps.change, site.context, "add", apps.new(site.settings, "wiki", [WIKI], site.account.created_at))
+        site.state["apps"].forget()
         fuzzer = Fuzzer(site, seed)
         cookies = [*fuzzer.owner.client.cookies.values(), *fuzzer.half.client.cookies.values()]
         for number in range(bodies):
