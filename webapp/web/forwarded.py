@@ -78,7 +78,7 @@ def back(path: str) -> str:
 
 def is_ours(path: str) -> bool:
     """Whether the proxy is to hand this path of an app's host to us, however it is written."""
-    return f"{unquote(path)}/".startswith(paths.APP_HOST)
+    return f"{unquote(path[: 3 * len(paths.APP_HOST)])}/".startswith(paths.APP_HOST)
 
 
 def entry(to: str, nonce: str) -> str:
