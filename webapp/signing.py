@@ -5,25 +5,26 @@ Each purpose has a salt of its own, so that what was signed for one is worth not
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, BadSignature, Signer, URLSafeSerializer
 
 Keys = tuple[str, ...]
 
 
 def sign(keys: Keys, purpose: str, text: str) -> str:
     """The text with a signature behind it."""
-    return f"{text}.{_signature(keys[0], purpose, text)}"
+    return _signer(keys, purpose).sign(text).decode()
 
 
 def unsign(keys: Keys, purpose: str, signed: str) -> str | None:
     """The text, if one of our keys signed it for this purpose."""
-    text, _, signature = signed.rpartition(".")
-    is_ours = signature.isascii() and any(hmac.compare_digest(_signature(key, purpose, text), signature) for key in keys)
-    return text if is_ours else None
+    try:
+        return _signer(keys, purpose).unsign(signed).decode()
+    except (BadSignature, UnicodeError):
+        return None
 
 
 def dumps(keys: Keys, purpose: str, value: object) -> str:
@@ -51,18 +52,16 @@ def key_id(key: str) -> bytes:
     return hashlib.sha256(f"keystead key id {key}".encode()).digest()[:4]
 
 
-def _signature(key: str, purpose: str, text: str) -> str:
-    """The one that itsdangerous makes, which derives the key of each purpose anew each time: a logon has eleven."""
-    made = hmac.digest(_derived(key, purpose), text.encode("utf-8", "surrogatepass"), hashlib.sha256)
-    return urlsafe_b64encode(made).decode().rstrip("=")
-
-
 @cache
-def _derived(key: str, purpose: str) -> bytes:
-    return hashlib.sha256(f"keystead.{purpose}signer{key}".encode()).digest()
+def _signer(keys: Keys, purpose: str) -> Signer:
+    return Signer(_newest_last(keys), salt=f"keystead.{purpose}", digest_method=hashlib.sha256)
 
 
 @cache
 def _serializer(keys: Keys, purpose: str) -> URLSafeSerializer:
-    newest_last = keys[::-1]
-    return URLSafeSerializer(newest_last, salt=f"keystead.{purpose}", signer_kwargs={"digest_method": hashlib.sha256})
+    return URLSafeSerializer(_newest_last(keys), salt=f"keystead.{purpose}", signer_kwargs={"digest_method": hashlib.sha256})
+
+
+def _newest_last(keys: Sequence[str]) -> list[str]:
+    """As itsdangerous wants them."""
+    return list(reversed(keys))
