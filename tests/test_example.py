@@ -46,6 +46,8 @@ def test_its_tests_pass_in_an_environment_that_has_keystead_from_the_wheel(clean
         clean, "-c", "import webapp, backends, noticeboard; print(webapp.__file__, noticeboard.__file__)", folder=tmp_path
     )
     assert [Path(file).is_relative_to(clean.parents[1]) for file in where.stdout.split()] == [True, True], where.stderr
+    speaks = run(clean, "-c", "from webapp import languages; print(languages.of('zh-CN').gettext('Log on'))", folder=tmp_path)
+    assert speaks.stdout not in ("", "Log on\n"), "the catalogues are in the wheel"
     tests = run(clean, "-m", "pytest", "-p", "no:cacheprovider", "-ra", folder=tmp_path)
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert "9 passed" in tests.stdout

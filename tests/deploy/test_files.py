@@ -23,7 +23,10 @@ def test_what_the_image_copies_is_enough_to_run(tmp_path: Path) -> None:
     for source, target in copied:
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copyfile
         copy(ROOT / source, tmp_path / (source if target == "./" else target))
-    program = "from webapp import templating; from webapp.app import from_environ; print(templating.STATIC.is_dir())"
+    program = (
+        "from webapp import languages, templating; from webapp.app import from_environ; "
+        "print(templating.STATIC.is_dir() and languages.of('zh-CN').gettext('Log on') != 'Log on')"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().split()

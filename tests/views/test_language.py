@@ -1,9 +1,11 @@
 """In which language somebody reads us: what the browser asks for, what was chosen, and what follows the account."""
 
+from functools import partial
+
 import pytest
 
 from tests.views import mails
-from webapp.accounts import commits, identities
+from webapp.accounts import commits, identities, removal
 from webapp.testing.mailbox import text_of
 from webapp.testing.site import Site
 from webapp.testing.stub_key import StubKey
@@ -110,6 +112,12 @@ def test_a_letter_that_the_command_line_causes_is_in_the_language_of_the_account
     keystead.call(commits.change, keystead.context, account, identities.set_password, account.password_hash)
     assert mails.subjects(keystead) == ["您的密码已修改"]
     assert "您账号的密码已被修改。" in text_of(mails.mails(keystead)[0])
+
+
+def test_the_letter_about_a_removed_account_is_in_the_language_that_it_had(keystead: Site) -> None:
+    account = keystead.call(commits.change, keystead.context, keystead.read(), identities.speak, "zh-CN")
+    keystead.call(partial(commits.change, keystead.context, account, removal.remove, keep_events=False))
+    assert "您的账号" in mails.subjects(keystead)[0]
 
 
 def test_a_letter_is_in_the_language_of_the_site_where_nobody_chose_one(keystead: Site) -> None:

@@ -4,6 +4,7 @@ What is left is a record without a person in it, under a name that nobody can ty
 events where the deployer keeps them; without, it is deleted by the step that strikes off that letter. Never lets anybody in.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from backends.records import Account
@@ -38,5 +39,6 @@ def remove(account: Account, act: Act, *, keep_events: bool) -> Decision:
         removed_at=act.now, events_kept=keep_events, head=account.head,
         checkpoint=account.checkpoint if keep_events else account.head, seal=account.seal, version=account.version,
     )  # fmt: skip
-    left = owed.owe(left, act, "account removed", to=account.email, facts={"username": account.username})
+    told = replace(act, language=account.language or act.language)
+    left = owed.owe(left, told, "account removed", to=account.email, facts={"username": account.username})
     return Decision(left, [Happened("account removed", account.username)] if keep_events else [])
