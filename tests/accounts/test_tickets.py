@@ -72,10 +72,10 @@ def test_a_ticket_of_a_session_that_is_over_works_for_nobody(ended: object) -> N
 
 
 def test_a_ticket_that_was_used_is_remembered_for_as_long_as_it_would_work() -> None:
-    assert not tickets.used_lately(ALICE, NOW)
+    assert tickets.used_lately(ALICE, NOW) == 0
     used = tickets.use(ALICE, act(), ticket()).account
-    assert tickets.used_lately(used, NOW + 59 * SECOND)
-    assert not tickets.used_lately(used, NOW + 60 * SECOND)
+    assert tickets.used_lately(used, NOW + 59 * SECOND) == 1
+    assert tickets.used_lately(used, NOW + 60 * SECOND) == 0
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ class Browser:
         return self.visitor.client.get(origin + path, headers=PAGE | {n.replace("_", "-"): text for n, text in headers.items()})
 
     def open(self, url: str = f"{WIKI}/page?q=1") -> Arrived:
-        """Where the browser gets to from this address, if nobody does anything."""
-        for _ in range(12):
+        """Where the browser gets to from this address, if nobody does anything; browsers follow 20 redirects."""
+        for _ in range(20):
             answer = self._fetch(url)
             location = answer.headers.get("location")
             if location is None:

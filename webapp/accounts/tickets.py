@@ -80,9 +80,9 @@ def read_cookie(settings: Settings, origin: str, text: str) -> tuple[str, str] |
     return account_id, session_id
 
 
-def used_lately(account: Account, now: datetime) -> bool:
-    """Whether somebody came into an app within the last minute."""
-    return any(each.id.startswith(_TICKET) and each.expires_at > now for each in account.nonces)
+def used_lately(account: Account, now: datetime) -> int:
+    """How often somebody came into an app within the last minute."""
+    return sum(each.id.startswith(_TICKET) and each.expires_at > now for each in account.nonces)
 
 
 # operation

@@ -26,6 +26,8 @@ log = logging.getLogger("keystead.apps")
 
 SEEN_SHARE = 8
 """A session that apps are used with goes on once so much of the time is over for which it may rest: an eighth."""
+MAX_AGAIN = 3
+"""How often somebody may come into apps within a minute who is sent in again though nothing is owed. Browsers stop much later."""
 
 
 class _Refused(Exception):
@@ -96,17 +98,16 @@ async def whoami(request: Request) -> Response:
 
 @guards.anyone
 async def begin(request: Request) -> Response:
-    """The way in: a nonce for this browser, and on to us. Who owes nothing goes back at once."""
+    """The way in: a nonce for this browser, and on to us."""
     try:
         place = await _here(request)
     except _Refused as refused:
         return _unknown(request, refused)
-    to = place.origin + forwarded.back(request.query_params.get("back", "/"))
     with suppress(_Refused):
         visit = await _visit(request, place)
-        if tickets.used_lately(visit.account, clock.now()):
-            return _lost(request, "who came in is sent here again: does the proxy hand the cookie to the check?")
-        return RedirectResponse(to, 302)
+        if tickets.used_lately(visit.account, clock.now()) >= MAX_AGAIN:
+            return _lost(request, "who is in is sent here again and again: does the proxy hand the cookie to the check?")
+    to = place.origin + forwarded.back(request.query_params.get("back", "/"))
     nonce = _carried(request, place.origin) or tickets.new_nonce()
     hash = tickets.hash_nonce(nonce)
     response = RedirectResponse(_enter(request, to, hash), 302)
