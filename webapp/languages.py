@@ -82,14 +82,16 @@ def of(*codes: str) -> Language:
     return next((KNOWN[code] for code in codes if code in KNOWN), ENGLISH)
 
 
-@lru_cache(maxsize=512)
 def choose(header: str, otherwise: str) -> Language:
     """The language that this `Accept-Language` header wants most of those that there are (RFC 9110 §12.5.4).
 
     Who reads a script that we do not have, and nothing else that we have, gets English.
     """
-    if len(header) > MAX_HEADER:
-        return of(otherwise)
+    return _chosen(header, otherwise) if len(header) <= MAX_HEADER else of(otherwise)
+
+
+@lru_cache(maxsize=512)
+def _chosen(header: str, otherwise: str) -> Language:
     lacking = set()
     for tag in _wanted(header):
         if tag == "*":

@@ -61,12 +61,12 @@ def test_who_asks_for_nothing_that_we_have_gets_the_language_of_the_site(header:
 
 def test_traditional_chinese_is_taken_once_there_is_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KNOWN, "zh-TW", Language("zh-TW", "繁體中文"))
-    languages.choose.cache_clear()
+    languages._chosen.cache_clear()
     try:
         assert languages.choose("zh-HK,zh;q=0.9", "en").code == "zh-TW"
         assert languages.choose("zh-CN,zh;q=0.9", "en").code == "zh-CN"
     finally:
-        languages.choose.cache_clear()
+        languages._chosen.cache_clear()
 
 
 def test_a_code_that_is_none_of_ours_is_no_language() -> None:
@@ -157,3 +157,9 @@ def test_columns_of_a_letter_stand_below_each_other_in_every_script() -> None:
     assert rendered(ENGLISH, "{{ 'When'|aligned(6) }}|", html=False) == "When  |"
     assert rendered(ENGLISH, "{{ '时间'|aligned(6) }}|", html=False) == "时间  |"
     assert rendered(ENGLISH, "{{ 'Longer than that'|aligned(6) }}|", html=False) == "Longer than that |"
+
+
+def test_a_header_without_end_is_not_remembered() -> None:
+    before = languages._chosen.cache_info().currsize
+    assert languages.choose("zh-CN," * 20_000, "en") is ENGLISH
+    assert languages._chosen.cache_info().currsize == before
