@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from backends.records import Account, RecoveryCode
 from tests.cli.deployment import NOW, Deployment
+from webapp.accounts import identities
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
 from webapp.testing.mailbox import text_of
@@ -31,6 +32,14 @@ def test_a_lost_key_is_unbound_and_its_owner_told(deployment: Deployment, anna: 
     [letter] = deployment.mailbox.mails()
     assert "Blue key" in text_of(letter)
     assert "whoever runs Keystead" in text_of(letter)
+
+
+def test_whoever_reads_chinese_is_told_in_chinese_and_the_command_speaks_english(deployment: Deployment, anna: Account) -> None:
+    deployment.change(identities.speak, "zh-CN")
+    assert deployment.ok("key", "unbind", "anna", "Blue key", "--yes").startswith("Unbound Blue key.")
+    [letter] = deployment.mailbox.mails()
+    assert "Keystead 的管理员" in text_of(letter), "who unbound it"
+    assert "Blue key" in text_of(letter)
 
 
 def test_without_a_name_every_key_is_unbound_once_that_is_confirmed(deployment: Deployment, anna: Account) -> None:
