@@ -65,6 +65,10 @@ def test_what_is_recorded_beside_an_event_is_said_in_the_language_of_the_page(ki
     assert str(wording.detail(kind, detail))
 
 
+def test_a_kind_of_letter_that_no_event_is_called_by_is_not_said() -> None:
+    assert wording.detail("not mailed", "new browser") == ""
+
+
 def test_a_name_beside_an_event_is_left_as_it_is() -> None:
     assert wording.detail("key bound", "3 left") == "3 left"
 

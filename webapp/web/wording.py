@@ -182,11 +182,11 @@ def event(kind: str) -> Text | str:
 
 
 def detail(kind: str, text: str) -> Text | str:
-    """What is recorded beside what happened: what people called something, as it is; what we wrote, in words."""
+    """What is recorded beside what happened: what people called something, as it is; what we wrote, in words, or not at all."""
     if kind in ("number looked up", "pass given"):
         return templating.place(text)
     if kind == "not mailed":
-        return EVENTS.get(text, text)
+        return EVENTS.get(text, "")
     if kind == "recovery code refused" and text:
         return _("it was used before")
     if kind == "recovery code used" and (found := re.fullmatch(r"(\d+) left", text)):
