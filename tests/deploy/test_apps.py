@@ -358,9 +358,21 @@ def test_a_key_that_was_touched_long_ago_is_touched_again_and_nothing_else_is_as
 
 def test_who_is_no_longer_in_the_group_is_refused_at_once(behind: Behind) -> None:
     leah = behind.world.people["leah"]
-    refused = behind.ask(PAYROLL, "/", *PAGE, ("Cookie", leah.cookie(PAYROLL)))
+    cookie = ("Cookie", leah.cookie(PAYROLL))
+    refused = behind.ask(PAYROLL, "/", cookie)
     assert (refused.status, refused.headers["location"], refused.seen) == (403, None, None)
     assert refused.text == ('{"error": "group"}' if behind.name == "nginx" else "")
+
+
+def test_whoever_opens_a_page_of_an_app_that_is_none_of_theirs_is_led_to_where_it_is_said(behind: Behind) -> None:
+    leah = behind.world.people["leah"]
+    refused = behind.ask(PAYROLL, "/deep?er=1", *PAGE, ("Cookie", leah.cookie(PAYROLL)))
+    way = f"https://{PAYROLL}/.keystead/begin?back=/deep%3Fer%3D1"
+    if behind.name == "nginx":
+        assert (refused.status, refused.headers["location"], refused.seen) == (302, way, None)
+    else:
+        assert (refused.status, refused.headers["location"], refused.seen) == (403, None, None)
+        assert f'content="0; url={way}"' in refused.text
 
 
 def test_the_cookie_of_one_app_opens_no_other_one(behind: Behind) -> None:

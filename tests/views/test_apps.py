@@ -1023,3 +1023,17 @@ def test_the_account_center_lists_the_apps_that_one_may_open(keystead: Site, bro
     assert "The &lt;b&gt;Board&lt;/b&gt;" in page
     assert "Opens only with a security key" in page
     assert "files" not in page
+
+
+def test_who_may_never_open_an_app_is_led_to_where_it_is_said_and_a_script_is_not(keystead: Site, browser: Browser) -> None:
+    add_to = ("staff",)
+    remove(keystead)
+    add(keystead, of=add_to)
+    keystead.change(keystead.account, groups.set_groups, add_to)
+    browser.log_on()
+    assert browser.open().is_in
+    keystead.change(keystead.account, groups.set_groups, ())
+    page, script = browser.check(), browser.check(accept="application/json")
+    assert (page.status_code, script.status_code) == (403, 403)
+    assert f'content="0; url={WIKI}/.keystead/begin?back=' in page.text
+    assert script.text == ""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple
 
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from backends.protocol import Unavailable
 from backends.records import Account, Session
@@ -173,6 +173,7 @@ async def _to_the_doctor(request: Request) -> Response:
     return JSONResponse({**told, "at": clock.now().timestamp()})
 
 
+_LEADS_ON = '<!doctype html><title>403</title><meta http-equiv="refresh" content="0; url={way}"><a href="{way}">{app}</a>'
 _OPENABLE = ("logon", "touch", "code", "binding")
 """What a person can do something about."""
 
@@ -279,10 +280,12 @@ def _in_header(text: str) -> str:
 
 def _shut(why: str, asked: Asked, place: Place) -> Response:
     """No, and where to go: by a redirect, where a browser asks for a page and the proxy can pass one on."""
-    if why not in _OPENABLE:
-        return Response(None, 403, {"keystead-reason": why})
     begin = f"{place.origin}/.keystead/begin"
-    location = {"location": f"{begin}?back={forwarded.in_query(forwarded.back(asked.path))}"} if asked.is_page else {}
+    way = f"{begin}?back={forwarded.in_query(forwarded.back(asked.path))}"
+    location = {"location": way} if asked.is_page else {}
+    if why not in _OPENABLE:  # a person is led to where it is said in words; nginx hands headers on, and the others the body
+        page = _LEADS_ON.format(way=way, app=place.app.name) if asked.is_page and not asked.by_nginx else None
+        return HTMLResponse(page, 403, {"keystead-reason": why} | (location if asked.by_nginx else {}))
     if location and not asked.by_nginx:
         return Response(None, 302, location)
     # nginx hands headers on, and no body
