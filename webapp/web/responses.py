@@ -159,8 +159,8 @@ def _environment(language: Language) -> Environment:
     found = templating.environment(language)
     found.filters.update(masked=identities.masked)
     found.globals.update(url=_url, static=_static)
-    macros: Any = found.get_template("macros.html").module
-    found.globals["offered"] = macros.offered(languages.KNOWN.values())
+    fields: Any = found.get_template("fields.html").module
+    found.globals["offered"] = fields.offered(languages.KNOWN.values())
     return found
 
 
