@@ -8,6 +8,19 @@ import pytest
 STRICT = os.environ.get("CI", "").lower() in ("1", "true") or "KEYSTEAD_CI" in os.environ
 
 
+WHOLE = ("tests/deploy/", "tests/faults/", "tests/proofs/", "tests/test_docs_apps.py", "tests/test_docs_run.py")
+"""Tests of whole servers, and of what all of it withstands."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `uncounted` what passes by lines that other tests have passed: to count them there would take some minutes."""
+    for item in items:
+        whole = item.nodeid.startswith(WHOLE) and not item.nodeid.startswith("tests/deploy/test_doctor")
+        if whole or (item.nodeid.startswith("tests/views/") and "[mongodb" in item.nodeid):
+            item.add_marker("uncounted")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests run on asyncio: uvicorn and pymongo know no other loop."""

@@ -561,8 +561,8 @@ class Theatre:
 
 @pytest.fixture(scope="module")
 def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    """A site on the backend whose address the parameter's fixture gives; its letters stay owed, so that they can be counted."""
-    url = request.getfixturevalue(request.param)
+    """A site on a new backend whose address the parameter's fixture makes; its letters stay owed, so that they can be counted."""
+    url = request.getfixturevalue(request.param)()
     opened = backends.open_backend
 
     async def open_faulty(url: str) -> Backend:
@@ -587,23 +587,28 @@ async def _look_away() -> None:
 
 
 @pytest.fixture(scope="module")
-def file_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return (tmp_path_factory.mktemp("file") / "keystead.db").as_uri()
+def file_url(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """A process that takes tests over from another one comes by twice, and begins anew."""
+
+    def address() -> str:
+        return (tmp_path_factory.mktemp("file") / "keystead.db").as_uri()
+
+    return address
 
 
 @pytest.fixture(scope="module")
-def shelf_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shelf_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """The example of a plug-in, found as if it were built in: how it is found otherwise is tested beside it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(PLUGIN)
         patch.setitem(backends.BUILT_IN, "shelf", "keystead_shelf:ShelfBackend")
-        yield f"shelf://{tmp_path_factory.mktemp('shelf')}/shelf"
+        yield lambda: f"shelf://{tmp_path_factory.mktemp('shelf')}/shelf"
 
 
 @pytest.fixture(scope="module")
-def mongodb_url() -> Iterator[str]:
+def mongodb_url() -> Iterator[Callable[[], str]]:
     with mongo_server.running() as address:
-        yield mongo_server.database(address)
+        yield lambda: mongo_server.database(address)
 
 
 @pytest.mark.parametrize("theatre", ["file_url", "shelf_url", "mongodb_url"], indirect=True)
