@@ -27,7 +27,10 @@ def records(site: Site) -> list[Record]:
 
 @contextmanager
 def nothing_changes(site: Site, *, but: Callable[[Record], bool] = lambda record: False) -> Iterator[None]:
-    """What the site remembers is the same afterwards, but for what may change."""
+    """What the site remembers is the same afterwards, but for what may change. What is due, perhaps since a test before has moved
+    the clock, is done before, so that the sender does not do it meanwhile.
+    """
+    mails.look(site)
     before = [record for record in records(site) if not but(record)]
     yield
     assert [record for record in records(site) if not but(record)] == before
