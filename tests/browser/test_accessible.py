@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser import walk, words
 from tests.browser.conftest import NewVisit, Visit
@@ -281,18 +281,6 @@ def _apps(visit: Visit, site: Site) -> Iterator[str]:
     visit.fail()
     expect(page.get_by_role("alert")).to_be_visible()
     yield "touch for an application, failed"
-    page.route("**/apps/enter?*", _without_refresh)
-    page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("heading", name="Touch your key now")).to_be_visible()
-    visit.touch()
-    expect(page.get_by_role("link", name="go to The wiki")).to_be_visible()
-    yield "it opens"
-
-
-def _without_refresh(route: Route) -> None:
-    """The page that opens an application stays, so that it can be looked at."""
-    answer = route.fetch(max_redirects=0)
-    route.fulfill(response=answer, body=answer.text().replace('http-equiv="refresh"', ""))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
