@@ -38,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     of = metafunc.module.__name__.rpartition(".test_")[2]
+    if of == "apps" and metafunc.definition.get_closest_marker("parametrize"):
+        return  # what a proxy says is read before any backend is asked
     if "keystead" in metafunc.fixturenames and of in ON_BOTH:
         metafunc.parametrize("keystead", ["file", "mongodb"], indirect=True)
 
