@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from backends.records import App
+from backends.records import Account, App
 from tests.accounts.samples import MINUTE, NOW, SECOND, SETTINGS, account, act, logged_on, settings
 from webapp import signing
 from webapp.accounts import identities, tickets
@@ -66,9 +66,9 @@ def test_a_ticket_works_for_sixty_seconds() -> None:
         replace(ALICE, sessions=(replace(SESSION, id="another"),)),
     ],
 )
-def test_a_ticket_of_a_session_that_is_over_works_for_nobody(ended: object) -> None:
+def test_a_ticket_of_a_session_that_is_over_works_for_nobody(ended: Account) -> None:
     with pytest.raises(NotSignedIn):
-        tickets.use(ended, act(), ticket())  # type: ignore[arg-type]
+        tickets.use(ended, act(), ticket())
 
 
 def test_a_ticket_that_was_used_is_remembered_for_as_long_as_it_would_work() -> None:

@@ -69,6 +69,14 @@ def ticket_of(browser: Browser) -> str:
 # who gets in, and what an app is told
 
 
+def log_on_by_code(site: Site, browser: Browser, code: str) -> None:
+    """Off, and on again with a recovery code in the place of the key."""
+    browser.visitor.log_off()
+    browser.visitor.log_on("zoe", site.password)
+    browser.visitor.get("/logon/recovery")
+    browser.visitor.submit("/logon/recovery", code=code)
+
+
 @MODES
 def test_a_stranger_logs_on_once_and_is_back_at_the_very_page(browser: Browser, mode: Mode) -> None:
     browser.mode = mode
@@ -130,10 +138,7 @@ def test_a_key_a_recovery_code_and_a_password_are_told_apart(
     browser.visitor.bind(stub_key)
     codes = recovery_codes(browser.visitor)
     assert browser.open().answer.headers["keystead-proof"] == "key"
-    browser.visitor.log_off()
-    browser.visitor.log_on("zoe", keystead.password)
-    browser.visitor.get("/logon/recovery")
-    browser.visitor.submit("/logon/recovery", code=codes[0])
+    log_on_by_code(keystead, browser, codes[0])
     assert browser.open().answer.headers["keystead-proof"] == "recovery"
 
 
@@ -183,10 +188,7 @@ def test_an_app_that_requires_a_key_has_one_bound_and_opens_by_no_recovery_code(
     browser.visitor.bind(stub_key)
     codes = recovery_codes(browser.visitor)
     assert browser.open().answer.headers["keystead-proof"] == "key"
-    browser.visitor.log_off()
-    browser.visitor.log_on("zoe", keystead.password)
-    browser.visitor.get("/logon/recovery")
-    browser.visitor.submit("/logon/recovery", code=codes[0])
+    log_on_by_code(keystead, browser, codes[0])
     assert browser.check(accept="*/*").json()["error"] == "logon"
     arrived = browser.open()
     assert arrived.answer.status_code == 200
