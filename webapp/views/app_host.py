@@ -5,9 +5,10 @@ trust get an answer: what they say about host and path is all that there is.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import wraps
 from typing import NamedTuple
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -20,6 +21,7 @@ from webapp.accounts.apps import Place
 from webapp.accounts.decision import AccountGone, Refused
 from webapp.web import client, cookies, forwarded, guards, paths, probe, responses
 from webapp.web.forwarded import Asked, Unbelievable
+from webapp.web.guards import View
 from webapp.web.state import Request
 
 log = logging.getLogger("keystead.apps")
@@ -44,6 +46,21 @@ class _Visit(NamedTuple):
     place: Place
     account: Account
     session: Session
+
+
+def _at_app(view: Callable[[Request, Place], Awaitable[Response]]) -> View:
+    """A view for an app's own host, which is handed the app."""
+
+    @guards.anyone
+    @wraps(view)
+    async def placed(request: Request) -> Response:
+        try:
+            place = await _here(request)
+        except _Refused as refused:
+            return _unknown(request, refused)
+        return await view(request, place)
+
+    return placed
 
 
 @guards.anyone
@@ -96,13 +113,9 @@ async def whoami(request: Request) -> Response:
     )
 
 
-@guards.anyone
-async def begin(request: Request) -> Response:
+@_at_app
+async def begin(request: Request, place: Place) -> Response:
     """The way in: a nonce for this browser, and on to us."""
-    try:
-        place = await _here(request)
-    except _Refused as refused:
-        return _unknown(request, refused)
     with suppress(_Refused):
         visit = await _visit(request, place)
         if tickets.used_lately(visit.account, clock.now()) >= MAX_AGAIN:
@@ -115,13 +128,9 @@ async def begin(request: Request) -> Response:
     return response
 
 
-@guards.anyone
-async def end(request: Request) -> Response:
+@_at_app
+async def end(request: Request, place: Place) -> Response:
     """Back from us with a ticket, which becomes the app's own cookie. One that is worth nothing leads to the Account Center."""
-    try:
-        place = await _here(request)
-    except _Refused as refused:
-        return _unknown(request, refused)
     settings = request.state.settings
     ticket = tickets.read(settings, request.query_params.get("ticket", ""))
     if ticket is None:
@@ -145,15 +154,11 @@ async def end(request: Request) -> Response:
     return response
 
 
-@guards.anyone
-async def leave(request: Request) -> Response:
+@_at_app
+async def leave(request: Request, place: Place) -> Response:
     """Log off everywhere, by a link on the app's own pages. All else only leads to the Account Center: a link from elsewhere, a
     picture that somebody has put on a page of the app, a browser that loads a page before anybody wants it.
     """
-    try:
-        place = await _here(request)
-    except _Refused as refused:
-        return _unknown(request, refused)
     settings = request.state.settings
     if not _follows_a_link_here(request):
         return RedirectResponse(settings.origin + responses.url(request, "account.show"), 303)
