@@ -135,6 +135,7 @@ def _in_headers(method: str, path: str) -> Iterator[Sent]:
         value = bytes(byte for byte in text if byte > 31 and byte != 127)
         for header in HEADERS:
             yield Sent(f"{name} in {header}", method, _plain(path), {header: value})
+        yield Sent(f"{name} in quotes in a cookie", method, _plain(path), {"Cookie": b'keystead-zone="' + value + b'"'})
         for cookie in COOKIES:
             yield Sent(f"{name} in the cookie {cookie}", method, _plain(path), {"Cookie": f"{cookie}=".encode() + value})
 

@@ -11,13 +11,18 @@ from webapp.testing.site import running
 
 pytestmark = pytest.mark.clock
 
-ALWAYS = ("percent signs in code", "marks of many classes in username", "marks in the wrong order as the body")
+ALWAYS = {
+    "percent signs in code",
+    "marks of many classes in username",
+    "marks in the wrong order as the body",
+    "escaped quotes in quotes in a cookie",
+}
 
 
 def test_whatever_a_stranger_sends_nobody_waits_longer_than_fifty_milliseconds(tmp_path: Path) -> None:
     requests = list(loop.every())
     worst = [sent for sent in requests if sent.path == "/logon" and sent.name in ALWAYS]
-    assert len(worst) == len(ALWAYS)
+    assert {sent.name for sent in worst} == ALWAYS
     report = loop.run(tmp_path, [*worst, *random.Random(7).sample(requests, 300)])  # noqa: S311 - nothing secret
     assert report.held <= loop.MAX_HELD, report
     assert all(status < 500 for status in report.statuses), report

@@ -57,6 +57,13 @@ def test_whatever_is_typed_keeps_nobody_waiting(keystead: Site, stub_key: StubKe
     assert answered_without_a_wait(keystead, ask).status_code in (200, 409, 422)
 
 
+def test_a_cookie_full_of_escaped_quotes_keeps_nobody_waiting(keystead: Site) -> None:
+    visitor, cookie = keystead.visitor(), b'anything="' + b'\\"' * 15_000 + b'"'
+    assert (
+        answered_without_a_wait(keystead, lambda: visitor.client.get("/logon", headers=[(b"cookie", cookie)])).status_code == 200
+    )
+
+
 def sends(visitor: Visitor, path: str, fields: Mapping[str, str]) -> Callable[[], httpx2.Response]:
     """A form in which nothing is spelled out by percent, so that more goes in."""
     body = "&".join(f"{name}={text}" for name, text in fields.items()).encode()

@@ -6,7 +6,7 @@ import anyio
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from webapp import __version__, clock, metrics
-from webapp.web import client, guards, probe
+from webapp.web import client, cookies, guards, probe
 from webapp.web.state import Request
 
 
@@ -49,7 +49,7 @@ def _to_the_doctor(request: Request) -> Response:
             "forwarded": [claim for claims in client.forwarded(request) for claim in claims],
             "address": client.address(request),
             "origin": request.headers.get("origin", ""),
-            "cookie": request.cookies.get(probe.COOKIE, ""),
+            "cookie": cookies.plain(request, probe.COOKIE),
         }
     )
     answer.set_cookie(probe.COOKIE, "seen", max_age=60, secure=settings.https, httponly=True, samesite="lax")

@@ -42,6 +42,13 @@ def pairs(request: Request) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
+def plain(request: Request, name: str) -> str:
+    """What a cookie says that anybody may have set; empty if it is not there. Never unquoted: Python takes a second for 32 kB of
+    that (CVE-2024-7592, in the Pythons that we still run on).
+    """
+    return next((value for each, value in pairs(request) if each == name), "")
+
+
 def only(request: Request, name: str, read: Callable[[str], T | None]) -> T | None:
     """What the cookie of this name says, to somebody who can `read` it. None also if two say different things: then a site beside
     ours has set one of them, and nobody knows which.
@@ -75,7 +82,7 @@ def device(request: Request) -> Device:
 
 def zone(request: Request) -> int | None:
     """How many minutes the browser's clock is ahead of UTC, as page.js says; None where it does not, or says what cannot be."""
-    text = request.cookies.get("keystead-zone", "")
+    text = plain(request, "keystead-zone")
     return int(text) if re.fullmatch(r"-?[0-9]{1,3}", text, re.ASCII) and abs(int(text)) <= MAX_ZONE else None
 
 
@@ -93,7 +100,7 @@ def on_app(origin: str, which: str, value: str, keep: timedelta | None = None) -
 
 def language(request: Request) -> Language | None:
     """The language that was chosen in this browser; None for anything that is not one of ours."""
-    return languages.KNOWN.get(request.cookies.get("keystead-language", ""))
+    return languages.KNOWN.get(plain(request, "keystead-language"))
 
 
 def speak(request: Request, language: Language) -> None:
