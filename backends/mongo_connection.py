@@ -46,6 +46,9 @@ def connect(url: str) -> tuple[Client, Database]:
         kind = type(error).__name__
         text = f"This is no address of a MongoDB database ({kind}). A username or password in it must be percent-encoded."
         raise IncompatibleStore(text) from None
+    except OSError as error:
+        text = f"A file that the address of the database names, such as tlsCAFile, cannot be read: {error.strerror}."
+        raise IncompatibleStore(text) from None
     # Here, where no option of the address can weaken it.
     return client, database.with_options(
         codec_options=CodecOptions(tz_aware=True),

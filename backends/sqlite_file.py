@@ -246,9 +246,9 @@ def _stamp(db: sqlite3.Connection, schema: int) -> None:
 
 def _make(path: Path) -> None:
     """Unless it is there."""
-    if not path.parent.is_dir():
-        raise IncompatibleStore(f"There is no directory {path.parent} to keep the file in.")
     try:
+        if not path.parent.is_dir():
+            raise IncompatibleStore(f"There is no directory {path.parent} to keep the file in.")
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         pass

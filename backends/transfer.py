@@ -6,6 +6,7 @@ It never changes a record on the way.
 """
 
 import asyncio
+import errno
 import hashlib
 import os
 import tempfile
@@ -299,7 +300,7 @@ def _records_0_1(lines: Iterable[bytes], read: Checksum) -> Iterator[tuple[str, 
 @contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
     if path.exists():
-        raise FileExistsError(f"{path} exists already.")
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     part = path.with_name(path.name + ".part")
     descriptor = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     try:

@@ -15,6 +15,7 @@ import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -178,6 +179,12 @@ SECRET = "s3-" + "cret"  # in two parts: a traceback shows the lines of a test
 async def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(IncompatibleStore, match="no address of a MongoDB") as refusal:
         await open_backend(url.format(f"alice:{SECRET}"))
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))
+
+
+async def test_a_file_that_the_address_names_and_nobody_can_read_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(IncompatibleStore, match=r"such as tlsCAFile, cannot be read: No such file") as refusal:
+        await open_backend(f"mongodb://alice:{SECRET}@127.0.0.1/x?tls=true&tlsCAFile={tmp_path}/authority.pem")
     assert SECRET not in "".join(traceback.format_exception(refusal.value))
 
 

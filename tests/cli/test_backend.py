@@ -117,6 +117,12 @@ def test_a_backup_is_json_lines_for_its_owner_alone_and_comes_back_equal(deploym
     assert again.read_text().splitlines()[1:-1] == file.read_text().splitlines()[1:-1]
 
 
+@pytest.mark.parametrize("command", ["backup", "heads"])
+def test_a_file_that_cannot_be_written_is_named(deployment: Deployment, command: str) -> None:
+    said = deployment.refused("backend", command, str(deployment.folder / "nowhere" / "file"))
+    assert said.endswith("/nowhere/file.part cannot be used: No such file or directory.\n")
+
+
 def test_a_backup_that_was_cut_off_is_not_restored(deployment: Deployment, anna: Account) -> None:
     file, target = deployment.folder / "backup.jsonl", (deployment.folder / "restored.db").as_uri()
     deployment.ok("backend", "backup", str(file))

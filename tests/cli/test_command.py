@@ -51,3 +51,10 @@ def test_a_backend_that_cannot_be_opened_is_said(deployment: Deployment) -> None
     (deployment.folder / "file").write_text("this is no database, and never was one")
     said = deployment.refused("account", "list", KEYSTEAD_BACKEND=(deployment.folder / "file").as_uri())
     assert str(deployment.folder / "file") in said
+
+
+@pytest.mark.parametrize("command", ["account show", "events export", "account withdraw", "app show", "key list"])
+def test_what_is_no_text_names_nobody(deployment: Deployment, command: str) -> None:
+    """Typed in Latin-1, where UTF-8 is spoken."""
+    said = deployment.refused(*command.split(), os.fsdecode(b"J\xf6rg"))
+    assert re.search("There is no|is not invited", said)

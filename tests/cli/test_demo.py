@@ -86,6 +86,14 @@ def test_the_demo_says_that_a_port_is_taken(tmp_path: Path) -> None:
         assert f"Port {port} is taken" in said
 
 
+def test_a_folder_that_a_demo_cannot_be_kept_in_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "keystead.db").write_text("somebody else's " * 100)
+    for folder, why in ((tmp_path, "is not a Keystead file"), (tmp_path / "keystead.db" / "x", "Not a directory")):
+        with running("demo", "--port", str(free_port()), "--keep", str(folder), environ=environ(tmp_path)) as demo:
+            said, _ = demo.communicate(timeout=15)
+        assert (demo.returncode, "Traceback" in said, why in said) == (2, False, True)
+
+
 def test_a_demo_that_is_kept_goes_on_with_what_it_had(tmp_path: Path) -> None:
     words = ("demo", "--port", str(free_port()), "--keep", str(tmp_path / "kept"))
     shown = []

@@ -30,7 +30,7 @@ from backends.records import Account, Notification
 from tests import mongo_server
 from tests.browser import live_site
 from tests.browser.live_site import Site
-from webapp import clock, signing
+from webapp import clock, doctor, signing
 from webapp.accounts import commits, identities, rotation
 from webapp.accounts import context as accounts
 from webapp.accounts.events import Happened
@@ -394,6 +394,22 @@ async def test_what_root_may_do_says_nothing_of_the_user_that_owns_the_file(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     [found] = await records.files(Context(at_file(tmp_path / "k.db"), Options()))
     assert (found.state, "doctor runs as root. Run it as that user" in found.text) == ("unchecked", True)
+
+
+@pytest.mark.anyio
+async def test_a_folder_that_this_user_may_not_look_into(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = os.stat
+
+    def denied(path: Any, **how: Any) -> os.stat_result:
+        if str(path).startswith(str(deployment.file)):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(os, "stat", denied)
+    found = {finding.check: finding for finding in await doctor.examine(deployment.environ, Options())}
+    assert (found["backend"].state, "Permission denied" in found["backend"].text) == ("wrong", True)
+    assert "that the user that runs Keystead owns" in found["backend"].todo
+    assert found["files"].state == found["accounts"].state == "unchecked"
 
 
 def at_file(file: Path) -> Settings:

@@ -243,7 +243,7 @@ def test_an_address_that_is_no_apps(wiki: Wiki) -> None:
     [fault] = examined(wiki.site, "https://wiki.example.com:8443/page")
     assert fault.text == "There is no app at https://wiki.example.com:8443: nobody gets in there."
     assert fault.todo.startswith("Add it: keystead app add NAME https://wiki.example.com:8443. These are there: https://wiki.")
-    for text in ("wiki.example.com", "https://", "ftp://wiki.example.com", "https://wiki.example.com:0x"):
+    for text in ("wiki.example.com", "https://", "ftp://wiki.example.com", "https://wiki.example.com:0x", "https://[wiki"):
         [fault] = examined(wiki.site, text)
         assert "cannot be looked at" in fault.text
 

@@ -81,6 +81,7 @@ def test_a_hash_that_asks_for_too_much_is_refused_before_it_costs_anything(costl
         "pbkdf2_sha256$1000$salty$",
         "pbkdf2_sha256$1000$salty$YWJj",
         f"pbkdf2_sha256$1000$salty${'a' * 128}",
+        f"pbkdf2_sha256$1000$\ud800${DIGEST}",
         "pbkdf2_sha256$1000$salty$not base64 at all",
         f"$argon2id$v=19$m=1024,t=0,p=1$c2FsdHlzYWx0${DIGEST}",
         f"$argon2id$v=19$m=4,t=1,p=1$c2FsdHlzYWx0${DIGEST}",

@@ -197,7 +197,7 @@ def _compiled(spelling: str) -> re.Pattern[str]:
 
 _WORDS = {
     "BOTH": r"(?P<salt>BASE64)\$(?P<digest>BASE64)",
-    "TEXT": r"(?P<salt>[^$]+)",
+    "TEXT": r"(?P<salt>[^$\ud800-\udfff]+)",
     "HEX": r"(?P<digest>([0-9a-f]{2})+)",
     "BASE64": r"[A-Za-z0-9+/.]*={0,2}",
     "NUMBER": r"[0-9]{1,10}",

@@ -80,7 +80,7 @@ def show(username: str) -> None:
     """Show one account, its keys, where it is logged on, and what happened lately."""
 
     async def work(ctx: "Context") -> list[tuple[str, str]]:
-        return await facts(ctx, await account_named(ctx, username))
+        return await facts(ctx, await account_named(ctx.backend, username))
 
     for label, text in run(work):
         click.echo(f"{label:<16}{text}")
@@ -96,7 +96,7 @@ def password(username: str, stdin: bool) -> None:
     new = _new_password(stdin)
 
     async def work(ctx: "Context") -> None:
-        await commits.change(ctx, await account_named(ctx, username), identities.set_password, await passwords.hash(new))
+        await commits.change(ctx, await account_named(ctx.backend, username), identities.set_password, await passwords.hash(new))
 
     run(work)
     click.echo(f"{username} has a new password, and is logged off everywhere.")
@@ -110,7 +110,7 @@ def email(username: str, email: str) -> None:
     from webapp.accounts import commits, identities
 
     async def work(ctx: "Context") -> None:
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         _acceptable(found.username, email)
         await _warn_of_another(ctx, found.id, email)
         await commits.change(ctx, found, identities.set_email, email)
@@ -128,7 +128,7 @@ def rename(username: str, new: str) -> None:
     from webapp.accounts import commits, identities
 
     async def work(ctx: "Context") -> str:
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         _acceptable(new, found.email)
         try:
             await commits.change(ctx, found, identities.rename, new)
@@ -146,7 +146,7 @@ def freeze(username: str) -> None:
     from webapp.accounts import commits, identities
 
     async def work(ctx: "Context") -> bool:
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         return await commits.change(ctx, found, identities.bar) is not found
 
     click.echo(f"{username} is frozen, until `keystead account unfreeze`." if run(work) else f"{username} is frozen already.")
@@ -159,7 +159,7 @@ def unfreeze(username: str) -> None:
     from webapp.accounts import commits, identities
 
     async def work(ctx: "Context") -> bool:
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         return await commits.change(ctx, found, identities.unfreeze) is not found
 
     click.echo(f"{username} is open again." if run(work) else f"{username} is not frozen.")
@@ -173,7 +173,7 @@ def preview(username: str, listed: str) -> None:
     from webapp.accounts import commits, identities
 
     async def work(ctx: "Context") -> None:
-        await commits.change(ctx, await account_named(ctx, username), identities.list_for_preview, listed == "on")
+        await commits.change(ctx, await account_named(ctx.backend, username), identities.list_for_preview, listed == "on")
 
     run(work)
     click.echo(f"{username} is {'listed' if listed == 'on' else 'not listed'}.")
@@ -193,7 +193,7 @@ def put_into_groups(username: str, groups: tuple[str, ...], none: bool) -> None:
     wanted = in_groups(groups)
 
     async def work(ctx: "Context") -> "Account":
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         return await commits.change(ctx, found, groups_.set_groups, wanted) if groups or none else found
 
     found = run(work)

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from webapp import clock
 from webapp.cli import backups
-from webapp.cli.running import AT_THE_COMMAND
+from webapp.cli.running import AT_THE_COMMAND, in_plain_words
 
 if TYPE_CHECKING:
     from backends.protocol import Backend
@@ -279,21 +279,18 @@ async def _opened(url: str, work: "Callable[[Backend], Coroutine[Any, Any, T]]")
 
 def done(work: Coroutine[Any, Any, T]) -> T:
     """What the work came to; in plain words, why it could not be done."""
-    from backends.protocol import IncompatibleStore, NotEmpty, Unavailable
+    from backends.protocol import NotEmpty
     from backends.transfer import CorruptBackup, VerificationFailed
 
     try:
-        return asyncio.run(work)
+        with in_plain_words():
+            return asyncio.run(work)
     except NotEmpty:
         raise click.ClickException(
             "The target holds records already. Only an empty one is filled; nothing was changed."
         ) from None
-    except FileExistsError as there:
-        raise click.ClickException(f"{there.filename or 'That file'} exists already, and is not overwritten.") from None
-    except (IncompatibleStore, VerificationFailed, CorruptBackup) as refused:
+    except (VerificationFailed, CorruptBackup) as refused:
         raise click.ClickException(str(refused)) from None
-    except Unavailable as unavailable:
-        raise click.ClickException(f"The backend does not answer: {unavailable}") from None
 
 
 def _summary(verb: str, tally: "Checksum") -> None:

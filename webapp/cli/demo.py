@@ -25,7 +25,7 @@ from webapp.accounts import commits, identities, passwords
 from webapp.accounts.context import Context
 from webapp.app import create_app
 from webapp.cli import GRACE, QUIET
-from webapp.cli.running import Refused
+from webapp.cli.running import Refused, in_plain_words
 from webapp.metrics import Metrics
 from webapp.settings import Settings
 
@@ -38,7 +38,7 @@ _PLAIN = "abcdefghjkmnpqrstuvwxyz23456789"
 
 def run(port: int | None, keep: Path | None) -> None:
     """Serve until somebody stops it."""
-    with _folder(keep) as folder, _listening(port) as listener:
+    with in_plain_words(), _folder(keep) as folder, _listening(port) as listener:
         settings = _settings(folder, listener.getsockname()[1])
         signal.signal(signal.SIGTERM, _stop)
         with suppress(KeyboardInterrupt):

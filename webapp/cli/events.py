@@ -1,12 +1,13 @@
 """`keystead events …`: what happened on accounts, as JSON lines; and which of it may go."""
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from webapp.cli.backend import address, on
-from webapp.cli.running import run
+from webapp.cli.running import account_named, run
 
 if TYPE_CHECKING:
     from backends.protocol import Backend
@@ -26,10 +27,8 @@ def export(username: str | None, url: str) -> None:
     from backends.records import Event
 
     async def work(opened: "Backend") -> None:
-        account = await opened.account_named(username) if username else None
-        if username and account is None:
-            raise click.ClickException(f"There is no account {username}.")
-        if account:
+        if username:
+            account = await account_named(opened, username)
             for event in await opened.events_of(account.id, 10**9):
                 click.echo(_line(event))
             return
@@ -44,6 +43,7 @@ def export(username: str | None, url: str) -> None:
 def expire() -> None:
     """Delete events that are older than KEYSTEAD_EVENTS_KEPT. Run it once a day; the chain then begins at a sealed checkpoint."""
     from webapp.accounts import commits, history, removal
+    from webapp.accounts.decision import AccountGone
 
     async def work(ctx: "Context") -> int:
         if ctx.settings.events_kept is None:
@@ -55,7 +55,8 @@ def expire() -> None:
                 continue
             until = await history.newest_before(ctx, account, ctx.settings.events_kept)
             if until is not None:
-                await commits.change(ctx, account, history.expire, until)
+                with suppress(AccountGone):  # removed meanwhile, and its events with it
+                    await commits.change(ctx, account, history.expire, until)
                 expired += until.seq - account.checkpoint.seq
         return expired
 

@@ -89,7 +89,7 @@ async def _found(ctx: "Context", number: str, username: str | None) -> "AsyncIte
 
 async def _accounts(ctx: "Context", username: str | None) -> "AsyncIterator[Account]":
     if username:
-        yield await account_named(ctx, username)
+        yield await account_named(ctx.backend, username)
         return
     async for account in ctx.backend.accounts():
         yield account

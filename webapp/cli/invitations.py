@@ -52,9 +52,9 @@ def withdraw(email: str) -> None:
     """Withdraw an invitation: its link works no longer."""
 
     async def work(ctx: "Context") -> bool:
-        from webapp.accounts import joining
+        from webapp.accounts import identities, joining
 
-        while found := await joining.find(ctx.backend, email):
+        while identities.is_address(email) and (found := await joining.find(ctx.backend, email)):
             if await ctx.backend.remove(found):
                 return True
         return False

@@ -24,7 +24,7 @@ def list_keys(username: str) -> None:
     from webapp.accounts import keys
 
     async def work(ctx: "Context") -> list[tuple[str, ...]]:
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         return [(key.name, moment(key.bound_at), used(key), keys.slug(key.id)) for key in found.keys]
 
     table(("NAME", "BOUND", "USED", "ID"), run(work))
@@ -43,7 +43,7 @@ def unbind(username: str, key: str | None, yes: bool) -> None:
     from webapp.accounts import commits, keys
 
     async def find(ctx: "Context") -> tuple["Account", list["SecurityKey"]]:
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         return found, _chosen(found, key, username)
 
     owner, chosen = run(find)
@@ -52,7 +52,7 @@ def unbind(username: str, key: str | None, yes: bool) -> None:
         click.confirm(f"Unbind {names} from {owner.username}, and log {owner.username} off everywhere?", abort=True)
 
     async def work(ctx: "Context") -> None:
-        found, ids = await account_named(ctx, username), [key.id for key in chosen]
+        found, ids = await account_named(ctx.backend, username), [key.id for key in chosen]
         try:
             await commits.change(ctx, found, keys.unbind_all_sessions, ids, by="operator")
         except keys.KeyNotBound:
@@ -109,7 +109,7 @@ def reinstate(username: str, key: str) -> None:
     from webapp.accounts import commits, keys
 
     async def work(ctx: "Context") -> str:
-        found = await account_named(ctx, username)
+        found = await account_named(ctx.backend, username)
         (chosen,) = _chosen(found, key, username)
         await commits.change(ctx, found, keys.reinstate, chosen.id)
         return chosen.name

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from webapp.cli.running import Refused
+from webapp.cli.running import in_plain_words
 
 
 @click.command("moved-file")
@@ -13,13 +13,11 @@ def moved_file() -> None:
 
     Each host of KEYSTEAD_MOVED_FROM serves it over https as /.well-known/webauthn, as application/json.
     """
-    from webapp.settings import Settings, SettingsError
+    from webapp.settings import Settings
     from webapp.webauthn import related_origins
 
-    try:
+    with in_plain_words():
         settings = Settings.from_environ(os.environ)
-    except SettingsError as wrong:
-        raise Refused(str(wrong)) from None
     click.echo(related_origins.file(settings))
     for domain in related_origins.needed(settings):
         click.echo(f"To be served as https://{domain}{related_origins.PATH}", err=True)

@@ -43,7 +43,7 @@ def remove(username: str, keep_events: bool, file: Path | None, yes: bool) -> No
     from webapp.accounts import commits, removal
     from webapp.accounts import export as records
 
-    found = run(lambda ctx: account_named(ctx, username))
+    found = run(lambda ctx: account_named(ctx.backend, username))
     for line in (*_goes(found), "Its events are kept." if keep_events else "What happened on it is deleted as well."):
         click.echo(line)
     if not yes:
@@ -69,7 +69,7 @@ def _goes(account: "Account") -> list[str]:
 async def _known(ctx: "Context", username: str) -> dict[str, Any]:
     from webapp.accounts import export
 
-    return await export.of(ctx, await account_named(ctx, username))
+    return await export.of(ctx, await account_named(ctx.backend, username))
 
 
 def _json(known: dict[str, Any]) -> str:

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -36,14 +36,23 @@ def run(work: Work[T]) -> T:
 
     Letters that it makes due are handed to the mail server before it ends; what is not taken is left to the server's sender.
     """
+    from webapp.settings import Settings
+
+    with in_plain_words():
+        settings = Settings.from_environ(os.environ)
+        return asyncio.run(_with_backend(work, settings))
+
+
+@contextmanager
+def in_plain_words() -> Iterator[None]:
+    """What a deployer can mend, or must know, is said without a traceback."""
     from backends.protocol import IncompatibleStore, Unavailable
     from webapp.accounts.commits import Uncertain
     from webapp.accounts.decision import AccountGone
-    from webapp.settings import Settings, SettingsError
+    from webapp.settings import SettingsError
 
     try:
-        settings = Settings.from_environ(os.environ)
-        return asyncio.run(_with_backend(work, settings))
+        yield
     except (SettingsError, IncompatibleStore) as refused:
         raise Refused(str(refused)) from None
     except AccountGone:
@@ -54,6 +63,12 @@ def run(work: Work[T]) -> T:
         ) from None
     except Unavailable as unavailable:
         raise Refused(f"The backend does not answer: {unavailable}") from None
+    except BrokenPipeError:
+        raise  # whoever reads what we print has gone, and click ends quietly
+    except FileExistsError as there:
+        raise Refused(f"{there.filename} exists already, and is not overwritten.") from None
+    except OSError as error:
+        raise Refused(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.") from None
 
 
 def log_to_stderr(settings: "Settings") -> None:
@@ -65,11 +80,11 @@ def log_to_stderr(settings: "Settings") -> None:
     logging.config.dictConfig(logs.config(settings.logs))
 
 
-async def account_named(ctx: "Context", name: str) -> "Account":
+async def account_named(backend: "Backend", name: str) -> "Account":
     """The account of this name, address, or id as it stands in the log; a ClickException if there is none."""
     from webapp.accounts.identities import SITE
 
-    found = await ctx.backend.account_named(name) or await ctx.backend.account(name)
+    found = (await backend.account_named(name) or await backend.account(name)) if name.isprintable() else None
     if found is None or found.id == SITE:
         raise click.ClickException(f"There is no account {name}.")
     return found

@@ -40,9 +40,15 @@ async def examine(environ: Mapping[str, str], options: Options) -> list[Finding]
     findings = environment.settings(environ, problems)
     ctx = Context(Settings.from_environ(environment.mended(environ, problems)), options)
     for check in CHECKS:
-        missing = [variable for variable in check.needs if variable in problems]
-        found = (
-            [unchecked(f"It needs {' and '.join(missing)}, which must be set right first.")] if missing else await check.look(ctx)
-        )
-        findings += [finding.of(check.name) for finding in found]
+        findings += [finding.of(check.name) for finding in await _looked(check, ctx, problems)]
     return findings
+
+
+async def _looked(check: Check, ctx: Context, problems: Mapping[str, str]) -> list[Finding]:
+    """What this check finds; or why it cannot be made."""
+    if missing := [variable for variable in check.needs if variable in problems]:
+        return [unchecked(f"It needs {' and '.join(missing)}, which must be set right first.")]
+    try:
+        return await check.look(ctx)
+    except PermissionError as error:
+        return [unchecked(f"This user may not look at {error.filename}: run doctor as the user that Keystead runs as.")]

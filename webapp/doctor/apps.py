@@ -29,8 +29,8 @@ async def app(ctx: Context) -> list[Finding]:
     """Whether the proxy of this app lets in whom it should, and nobody else. Nothing to say where no app is named."""
     if ctx.options.app is None:
         return []
-    parts = urlsplit(ctx.options.app)
     try:
+        parts = urlsplit(ctx.options.app)
         origin = app_origin(f"{parts.scheme}://{parts.netloc}")
     except ValueError as error:
         return [wrong(f"{ctx.options.app!r:.100} cannot be looked at: {error}", "Name it as `keystead app list` does.")]

@@ -33,14 +33,14 @@ MINUTE = timedelta(minutes=1)
 
 async def backend(ctx: Context) -> list[Finding]:
     """Whether it opens, answers, writes, reads, and gives one answer to those who ask at the same time."""
-    if (file := _file(ctx)) and not file.exists():
-        return [_not_there(file)]
     try:
+        if (file := _file(ctx)) and not file.exists():
+            return [_not_there(file)]
         return await _opened(ctx, _promises)
     except IncompatibleStore as refused:
         return [wrong(str(refused), "Mend KEYSTEAD_BACKEND, or what it names, as this says.")]
-    except Unavailable as unavailable:
-        return [wrong(f"It does not work now: {unavailable}", _todo(ctx))]
+    except (Unavailable, PermissionError) as error:
+        return [wrong(f"It does not work now: {error}", _todo(ctx))]
 
 
 async def keys(ctx: Context) -> list[Finding]:
