@@ -28,7 +28,9 @@ PARTS = (
     ("Recovery sheet in plain text", "templates/*.txt"),
     ("Browsers, and whom to ask", "webapp/templating.py"),
 )
-FOR_MACHINES = frozenset({"app_host", "browsers", "cookies", "forwarded", "guards", "health", "mail", "readiness"})
+FOR_MACHINES = frozenset(
+    {"app_check", "app_host", "browsers", "cookies", "forwarded", "guards", "health", "mail", "readiness", "visits"}
+)
 """Modules whose strings nobody reads."""
 MARKS = frozenset({"_", "_n", "gettext", "ngettext"})
 NAMES = frozenset({"Google Chrome", "Mozilla Firefox", "Microsoft Edge", "Apple Safari"})

@@ -24,7 +24,7 @@ from webapp.metrics import Metrics
 from webapp.notifications.mail import open_mailer
 from webapp.notifications.sender import Sender
 from webapp.settings import Settings
-from webapp.views import app_host, brand, health
+from webapp.views import app_check, brand, health
 from webapp.web import cookies, headers, middleware, readiness
 
 PURGE_EVERY = 600
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> Starlette:
             Mount("/static", files, name="static", middleware=routes.SMALLER),
         ],
         middleware=[
-            Middleware(middleware.Checks, settings=settings, view=app_host.check, count=counted.request),
+            Middleware(middleware.Checks, settings=settings, view=app_check.check, count=counted.request),
             Middleware(middleware.Requests, count=counted.request),
             Middleware(headers.Headers, settings=settings),
             Middleware(cookies.Cookies, settings=settings),

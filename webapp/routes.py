@@ -21,6 +21,7 @@ from webapp.languages import Text, _
 from webapp.views import (
     account,
     activity,
+    app_check,
     app_host,
     apps,
     binding,
@@ -117,7 +118,7 @@ ROUTES: list[tuple[str, str, View]] = [
     ("GET", "/apps/enter", apps.enter),
     ("POST", "/apps/touch/begin", apps.begin_touch),
     ("POST", "/apps/touch/finish", apps.finish_touch),
-    ("GET", paths.CHECK, app_host.check),  # which middleware.Checks answers, without going through all of this
+    ("GET", paths.CHECK, app_check.check),  # which middleware.Checks answers, without going through all of this
     ("GET", "/.keystead/begin", app_host.begin),
     ("GET", "/.keystead/end", app_host.end),
     ("GET", "/.keystead/leave", app_host.leave),

@@ -16,6 +16,7 @@ from webapp.accounts import apps, identities
 from webapp.accounts.apps import Apps
 from webapp.accounts.context import Context
 from webapp.accounts.decision import Refused
+from webapp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -27,10 +28,12 @@ def app(name: str = "wiki", *addresses: str, **wishes: Any) -> App:
     return apps.new(SETTINGS, name, addresses or (f"https://{name}.example.com",), NOW, **wishes)
 
 
-def owed(app: App, account: Account, proof: Proof | None = None, after: timedelta = timedelta()) -> apps.Owed | None:
+def owed(
+    app: App, account: Account, proof: Proof | None = None, after: timedelta = timedelta(), settings: Settings = SETTINGS
+) -> apps.Owed | None:
     """What a session of this account owes whose proof is of NOW, so much later."""
     account, session, _ = logged_on(account, proof)
-    return apps.owed(app, account, session, NOW + after)
+    return apps.owed(app, account, session, NOW + after, settings)
 
 
 KEYLESS, KEYED = account(), account(keys=(key(),))
@@ -264,3 +267,11 @@ async def test_the_lease_counts_from_before_the_apps_were_read(
     monkeypatch.setattr(time, "monotonic", lambda: seconds)
     await apps.change(ctx, "remove", app())
     assert await known.read(backend) == ()
+
+
+def test_where_a_key_is_required_everywhere_every_app_wants_one_bound_before_all_else() -> None:
+    due = replace(KEYLESS, key_due_at=NOW)
+    for wiki in (app(), app(fresh=MINUTE)):
+        assert owed(wiki, due, settings=settings(key_required="everyone")) == "binding"
+        assert owed(wiki, replace(due, keys=(key(),)), "key", settings=settings(key_required="everyone")) is None
+        assert owed(wiki, due) != "binding"

@@ -40,7 +40,7 @@ OPEN_TO_EVERYBODY = {
     "logon.show", "logon.submit", "logon.log_off", "forgotten.show", "forgotten.submit", "forgotten.reset",
     "forgotten.submit_reset", "forgotten.ask_to_know", "forgotten.known", "forgotten.make_known", "account.root", "not_me.show",
     "not_me.freeze", "joining.show", "joining.submit", "joining.choose", "joining.join", "health.healthz", "health.readyz",
-    "app_host.check", "app_host.begin", "app_host.end", "app_host.leave", "app_host.whoami",
+    "app_check.check", "app_host.begin", "app_host.end", "app_host.leave", "app_host.whoami",
     "language.choose",
 }  # fmt: skip
 

@@ -132,17 +132,17 @@ def is_open_to(app: App, account: Account) -> bool:
     return not app.groups or not set(app.groups).isdisjoint(account.groups)
 
 
-def owed(app: App, account: Account, session: Session, now: datetime) -> Owed | None:
+def owed(app: App, account: Account, session: Session, now: datetime, settings: Settings) -> Owed | None:
     """What an authenticated session still owes the app; None if it opens.
 
     A key that is bound must have been touched in this session, or a recovery code used instead; where a key is required, only a
     touch will do. `fresh` counts from that touch, or from the code by e-mail where no key is bound. "group": never, for this
-    account; "binding": no key is bound, and one is required.
+    account; "binding": no key is bound, and one is required, by the app or everywhere.
     """
     if not is_open_to(app, account):
         return "group"
     keys = sessions.keys_in_force(account)
-    if app.key == "required" and not keys:
+    if not keys and (app.key == "required" or sessions.owes_binding(account, now, settings)):
         return "binding"
     if keys and session.proof not in (("key",) if app.key == "required" else ("key", "recovery")):
         return "touch"

@@ -151,7 +151,7 @@ async def _open_to(ctx: "Context", found: "App") -> int:
     now, count = clock.now(), 0
     async for account in ctx.backend.accounts():
         live = (sessions.find_entered(account, each.id, now) for each in account.sessions)
-        count += sum(apps.owed(found, account, each, now) is None for each in live if each)
+        count += sum(apps.owed(found, account, each, now, ctx.settings) is None for each in live if each)
     return count
 
 

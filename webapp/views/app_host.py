@@ -1,51 +1,27 @@
-"""What is asked at an app's own host: whether a request may go on to the app, and the way in and out. Never asks a person.
-
-A proxy hands us `/.keystead/` of each app's host, and asks `/check` before everything else. Only proxies that we were told to
-trust get an answer: what they say about host and path is all that there is.
+"""What stands at an app's own host, under `/.keystead/`, which its proxy hands to us: the way in and out, and who is there. Never
+shows a page.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
 from functools import wraps
-from typing import NamedTuple
 
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from backends.protocol import Unavailable
-from backends.records import Account, Session
 from webapp import clock, logs
-from webapp.accounts import apps, commits, required, sessions, tickets
+from webapp.accounts import apps, commits, sessions, tickets
 from webapp.accounts.apps import Place
 from webapp.accounts.decision import AccountGone, Refused
-from webapp.web import client, cookies, forwarded, guards, paths, probe, responses
-from webapp.web.forwarded import Asked, Unbelievable
+from webapp.web import client, cookies, forwarded, guards, probe, responses, visits
 from webapp.web.guards import View
 from webapp.web.state import Request
+from webapp.web.visits import NotOpen
 
 log = logging.getLogger("keystead.apps")
 
-SEEN_SHARE = 8
-"""A session that apps are used with goes on once so much of the time is over for which it may rest: an eighth."""
 MAX_AGAIN = 3
 """How often somebody may come into apps within a minute who is sent in again though nothing is owed. Browsers stop much later."""
-
-
-class _Refused(Exception):
-    """The request does not go on; `why` is a word of ours: "logon", what is `apps.Owed`, "no app", "not believed"."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class _Visit(NamedTuple):
-    """Who is at which app."""
-
-    place: Place
-    account: Account
-    session: Session
 
 
 def _at_app(view: Callable[[Request, Place], Awaitable[Response]]) -> View:
@@ -55,69 +31,19 @@ def _at_app(view: Callable[[Request, Place], Awaitable[Response]]) -> View:
     @wraps(view)
     async def placed(request: Request) -> Response:
         try:
-            place = await _here(request)
-        except _Refused as refused:
+            place = await visits.here(request)
+        except NotOpen as refused:
             return _unknown(request, refused)
         return await view(request, place)
 
     return placed
 
 
-@guards.anyone
-async def check(request: Request) -> Response:
-    """Whether the request that a proxy holds may go on to the app, and who sends it. One read, no write."""
-    try:
-        return await _checked(request)
-    except Unavailable as unavailable:  # this view stands before whatever answers that for the others (middleware.Checks)
-        log.error("backend unavailable: %s", unavailable)
-        return Response(None, 503, {"retry-after": "5"})
-
-
-async def _checked(request: Request) -> Response:
-    try:
-        asked = _asked(request)
-        place = await _place(request, asked.host)
-    except _Refused as refused:
-        return Response(None, 403, {"keystead-reason": refused.why})
-    try:
-        visit = await _visit(request, place)
-    except _Refused as refused:
-        return _shut(refused.why, asked, place)
-    if asked.is_use:
-        _used(request, visit)
-    return Response(None, 200, _told(visit))
-
-
-@guards.anyone
-async def whoami(request: Request) -> Response:
-    """Who is at this app, as JSON, by the same rules; to `keystead doctor` it says how the question arrived."""
-    asked = request.query_params.get(probe.QUERY)
-    if asked and probe.is_doctors(request.state.settings.secret_keys, asked):
-        return await _to_the_doctor(request)
-    try:
-        place = await _here(request)
-        visit = await _visit(request, place)
-    except _Refused as refused:
-        return JSONResponse({"error": refused.why}, 401 if refused.why in _OPENABLE else 403)
-    account = visit.account
-    return JSONResponse(
-        {
-            "user": account.username,
-            "email": account.email,
-            "name": account.username,
-            "groups": list(apps.groups_of(account)),
-            "account": account.id,
-            "proof": apps.proof_of(account, visit.session),
-            "app": place.app.name,
-        }
-    )
-
-
 @_at_app
 async def begin(request: Request, place: Place) -> Response:
     """The way in: a nonce for this browser, and on to us."""
-    with suppress(_Refused):
-        visit = await _visit(request, place)
+    with suppress(NotOpen):
+        visit = await visits.visit(request, place)
         if tickets.used_lately(visit.account, clock.now()) >= MAX_AGAIN:
             return _lost(request, "who is in is sent here again and again: does the proxy hand the cookie to the check?")
     to = place.origin + forwarded.back(request.query_params.get("back", "/"))
@@ -162,13 +88,38 @@ async def leave(request: Request, place: Place) -> Response:
     settings = request.state.settings
     if not _follows_a_link_here(request):
         return RedirectResponse(settings.origin + responses.url(request, "account.show"), 303)
-    if found := await _session(request, place):
+    if found := await visits.session(request, place):
         account, session = found
         with suppress(AccountGone):
             await commits.change(client.context(request), account, sessions.leave, session.id)
     response = RedirectResponse(f"{settings.origin}{responses.url(request, 'logon.show')}?notice=off", 303)
     response.headers["set-cookie"] = cookies.on_app(place.origin, "", "")
     return response
+
+
+@guards.anyone
+async def whoami(request: Request) -> Response:
+    """Who is at this app, as JSON, by the same rules; to `keystead doctor` it says how the question arrived."""
+    asked = request.query_params.get(probe.QUERY)
+    if asked and probe.is_doctors(request.state.settings.secret_keys, asked):
+        return await _to_the_doctor(request)
+    try:
+        place = await visits.here(request)
+        visit = await visits.visit(request, place)
+    except NotOpen as refused:
+        return JSONResponse({"error": refused.why}, 401 if refused.why in visits.OPENABLE else 403)
+    account = visit.account
+    return JSONResponse(
+        {
+            "user": account.username,
+            "email": account.email,
+            "name": account.username,
+            "groups": list(apps.groups_of(account)),
+            "account": account.id,
+            "proof": apps.proof_of(account, visit.session),
+            "app": place.app.name,
+        }
+    )
 
 
 async def _to_the_doctor(request: Request) -> Response:
@@ -178,128 +129,9 @@ async def _to_the_doctor(request: Request) -> Response:
     return JSONResponse({**told, "at": clock.now().timestamp()})
 
 
-_LEADS_ON = '<!doctype html><title>403</title><meta http-equiv="refresh" content="0; url={way}"><a href="{way}">{app}</a>'
-_OPENABLE = ("logon", "touch", "code", "binding")
-"""What a person can do something about."""
-
-
-def _asked(request: Request) -> Asked:
-    """What the proxy asks about."""
-    _must_be_proxy(request)
-    try:
-        asked = forwarded.read(request.headers.raw)
-    except Unbelievable as unbelievable:
-        raise _not_believed(str(unbelievable)) from None
-    if forwarded.is_ours(asked.path):
-        raise _not_believed(f"the proxy asks about {paths.APP_HOST}, which it is to hand to us")
-    return asked
-
-
-def _must_be_proxy(request: Request) -> None:
-    peer = request.client.host if request.client else ""
-    if not client.is_trusted(request, peer):
-        raise _not_believed(f"{peer[:64] or 'the peer'} is not in KEYSTEAD_TRUSTED_PROXIES")
-
-
-def _not_believed(why: str) -> _Refused:
-    logs.write(log, logging.WARNING, "not believed", why=why)
-    return _Refused("not believed")
-
-
-async def _here(request: Request) -> Place:
-    """The app at whose host this is asked."""
-    _must_be_proxy(request)
-    try:
-        forwarded.refuse_ours(request.headers.raw)
-    except Unbelievable as unbelievable:
-        raise _not_believed(str(unbelievable)) from None
-    hosts = request.headers.getlist("host")
-    return await _place(request, hosts[0] if len(hosts) == 1 else "")
-
-
-async def _place(request: Request, host: str) -> Place:
-    place = await request.state.apps.at(request.state.backend, host)
-    if place is None:
-        raise _Refused("no app")
-    return place
-
-
-async def _visit(request: Request, place: Place) -> _Visit:
-    """Who may go on to the app."""
-    found = await _session(request, place)
-    if found is None:
-        raise _Refused("logon")
-    account, session = found
-    now, settings = clock.now(), request.state.settings
-    owed = apps.owed(place.app, account, session, now)
-    if owed is None and sessions.owes_binding(account, now, settings):
-        owed = "binding"
-    if owed:
-        raise _Refused(owed)
-    return _Visit(place, account, session)
-
-
-async def _session(request: Request, place: Place) -> tuple[Account, Session] | None:
-    """The session that the app's cookie points at, if it goes on."""
-    name, settings = cookies.app_name(place.origin), request.state.settings
-    pointed = cookies.only(request, name, lambda value: tickets.read_cookie(settings, place.origin, value))
-    account = await request.state.backend.account(pointed[0]) if pointed else None
-    session = sessions.find_entered(account, pointed[1], clock.now()) if pointed and account else None
-    return (account, session) if account and session else None
-
-
-def _used(request: Request, visit: _Visit) -> None:
-    """The session goes on, because its person uses an app. Recorded now and then, once the answer has gone; sooner where that
-    sets the date from which a key is needed.
-    """
-    settings, rested = request.state.settings, clock.now() - visit.session.seen_at
-    undated = required.is_undated(visit.account, settings)
-    if rested < max(sessions.SEEN_EVERY, timedelta() if undated else settings.session_idle / SEEN_SHARE):
-        return
-    ctx = client.context(request)
-
-    async def record() -> None:
-        with suppress(sessions.NotSignedIn):
-            await commits.change(ctx, visit.account, sessions.seen, visit.session.id)
-
-    request.state.sender.later(record)
-
-
-def _told(visit: _Visit) -> Mapping[str, str]:
-    """What the app is told: always all of it, and never an empty header, which some proxies take for none."""
-    account = visit.account
-    return {
-        "remote-user": _in_header(account.username),
-        "remote-email": _in_header(account.email),
-        "remote-name": _in_header(account.username),
-        "remote-groups": ",".join(apps.groups_of(account)),
-        "keystead-account": account.id,
-        "keystead-proof": apps.proof_of(account, visit.session),
-    }
-
-
-def _in_header(text: str) -> str:
-    """Text as it travels in a header: its UTF-8 bytes, which Starlette writes as they stand in Latin-1."""
-    return text.encode().decode("latin-1")
-
-
-def _shut(why: str, asked: Asked, place: Place) -> Response:
-    """No, and where to go: by a redirect, where a browser asks for a page and the proxy can pass one on."""
-    begin = f"{place.origin}/.keystead/begin"
-    way = f"{begin}?back={forwarded.in_query(forwarded.back(asked.path))}"
-    location = {"location": way} if asked.is_page else {}
-    if why not in _OPENABLE:  # a person is led to where it is said in words; nginx hands headers on, and the others the body
-        page = _LEADS_ON.format(way=way, app=place.app.name) if asked.is_page and not asked.by_nginx else None
-        return HTMLResponse(page, 403, {"keystead-reason": why} | (location if asked.by_nginx else {}))
-    if location and not asked.by_nginx:
-        return Response(None, 302, location)
-    # nginx hands headers on, and no body
-    return JSONResponse({"error": why, "app": place.app.name, "begin": begin}, 401, {"keystead-reason": why} | location)
-
-
 async def _again(request: Request, place: Place, path: str, why: str) -> Response:
     """A ticket that is not good (any more). Who is in already, because two tabs came at once or one came back, goes on."""
-    if await _session(request, place):
+    if await visits.session(request, place):
         return RedirectResponse(place.origin + path, 303)
     return _lost(request, why)
 
@@ -309,7 +141,7 @@ def _lost(request: Request, why: str) -> Response:
     return RedirectResponse(f"{request.state.settings.origin}{responses.url(request, 'apps.show')}?notice=lost", 303)
 
 
-def _unknown(request: Request, refused: _Refused) -> Response:
+def _unknown(request: Request, refused: NotOpen) -> Response:
     return Response("There is no such page.\n" if refused.why == "no app" else "", 404 if refused.why == "no app" else 403)
 
 

@@ -160,7 +160,7 @@ def _address(request: Request, entry: Entry) -> str:
 
 
 def _owed(who: Authenticated, entry: Entry) -> apps.Owed | None:
-    return apps.owed(entry.place.app, who.account, who.session, clock.now())
+    return apps.owed(entry.place.app, who.account, who.session, clock.now(), who.context.settings)
 
 
 async def _entry(request: Request, to: str, nonce: str) -> Entry | None:
