@@ -2,18 +2,20 @@
 
 import re
 from dataclasses import dataclass
+from typing import Unpack
 
 from starlette.responses import Response
 
 from backends.records import App
 from webapp import clock, templating
-from webapp.accounts import apps, ceremonies, domains, proving, sessions, tickets
+from webapp.accounts import apps, domains, proving, sessions, tickets
 from webapp.accounts.apps import Place
-from webapp.accounts.ceremonies import Ceremony, Failed
+from webapp.accounts.ceremonies import Failed
 from webapp.languages import Text, _, _n
 from webapp.web import cookies, forwarded, guards, paths, responses, touches
 from webapp.web.guards import Authenticated
 from webapp.web.state import Request
+from webapp.web.touches import Begun
 
 NOTICES = {
     "lost": _(
@@ -76,13 +78,8 @@ async def begin_touch(request: Request, who: Authenticated) -> Response:
         return _no_app(request)
     if _owed(who, entry) != "touch":
         return responses.go_to(request, _address(request, entry))
-    domain, live = form.get("domain", ""), sessions.keys_in_force(who.account)
-    try:
-        ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live, domain)
-    except Failed as failed:
-        return _touch(request, who, entry, failure=failed.kind, status=422)
-    who.context.metrics.ceremony("prove", "begun")
-    return _touch(request, who, entry, ceremony=ceremony)
+    begun = touches.begin(who, "prove", sessions.keys_in_force(who.account), form.get("domain", ""))
+    return _touch(request, who, entry, **begun)
 
 
 @guards.authenticated
@@ -93,11 +90,9 @@ async def finish_touch(request: Request, who: Authenticated) -> Response:
     if entry is None:
         return _no_app(request)
     try:
-        await who.change(proving.by_key, who.session.id, touches.answer(request), token)
+        await touches.finish(who, "prove", proving.by_key, who.session.id, touches.answer(request), token)
     except Failed as failed:
-        who.context.metrics.ceremony("prove", failed.kind)
         return _touch(request, who, entry, failure=failed.kind, status=422)
-    who.context.metrics.ceremony("prove", "accepted")
     cookies.hand_out(request, token)
     return responses.go_to(request, _address(request, entry))
 
@@ -171,22 +166,14 @@ async def _entry(request: Request, to: str, nonce: str) -> Entry | None:
     return Entry(place, nonce) if place and forwarded.back(place.path) == place.path else None
 
 
-def _touch(
-    request: Request,
-    who: Authenticated,
-    entry: Entry,
-    *,
-    ceremony: Ceremony | None = None,
-    failure: str | None = None,
-    status: int = 200,
-) -> Response:
+def _touch(request: Request, who: Authenticated, entry: Entry, **begun: Unpack[Begun]) -> Response:
     domain = request.state.form.get("domain", "") if request.method == "POST" else ""
     ask = domains.choose(who.context.settings, sessions.keys_in_force(who.account), domain)
     return responses.panel(
         request,
         "app_touch.html",
         "_touch.html",
-        status,
+        begun.get("status", 200),
         account=who.account,
         app=apps.called(entry.place.app),
         host=apps.host_of(entry.place.origin),
@@ -196,7 +183,7 @@ def _touch(
         keys=responses.keys(ask.keys),
         device=responses.device(request),
         carried=list(entry.fields.items()),
-        **touches.shown(request, ceremony, failure),
+        **touches.shown(request, begun.get("ceremony"), begun.get("failure")),
     )
 
 

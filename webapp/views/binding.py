@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from starlette.responses import Response
 
-from backends.protocol import KeyTaken
 from webapp import clock
 from webapp.accounts import ceremonies, keys
 from webapp.accounts.ceremonies import Failed
@@ -78,15 +77,10 @@ async def finish_bind(request: Request, who: ProvenToBind) -> Response:
     form, token = request.state.form, who.new_token()
     label = keys.normalise(form.get("name", "")) or steps.suggestion(request, who)
     try:
-        await who.change(keys.bind, who.session.id, touches.answer(request), label, token)
+        await touches.finish(who, "bind", keys.bind, who.session.id, touches.answer(request), label, token)
     except Failed as failed:
-        who.context.metrics.ceremony("bind", failed.kind)
         status = 409 if failed.kind == "taken" else 422
         return steps.bind(request, who, label=label, failure=failed.kind, status=status)
-    except KeyTaken:
-        who.context.metrics.ceremony("bind", "taken")
-        return steps.bind(request, who, label=label, failure="taken", status=409)
-    who.context.metrics.ceremony("bind", "accepted")
     cookies.hand_out(request, token)
     return responses.go(request, "binding.done")
 

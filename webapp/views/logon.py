@@ -11,7 +11,6 @@ from backends.protocol import MAX_NAME, Unavailable
 from backends.records import Account
 from webapp import clock, templating
 from webapp.accounts import (
-    ceremonies,
     commits,
     devices,
     domains,
@@ -101,13 +100,9 @@ async def begin_key(request: Request, who: PasswordOnly) -> Response:
         return _entered(
             request, who.context, await who.change(logon.without_key, who.session.id, token), token, _next(request, wanted)
         )
-    try:
-        ceremony = ceremonies.begin_use(who.context.settings, "logon", who.account, who.session.id, asked, domain)
-    except Failed as failed:
-        return _panel(request, who, wanted=wanted, failure=failed.kind, status=422)
-    who.context.metrics.ceremony("logon", "begun")
-    at_once = form.get("at_once") == "1"
-    return _panel(request, who, wanted=wanted, domain=domain, ceremony=ceremony, at_once=at_once)
+    begun = touches.begin(who, "logon", asked, domain)
+    at_once = "ceremony" in begun and form.get("at_once") == "1"
+    return _panel(request, who, wanted=wanted, domain=domain, at_once=at_once, **begun)
 
 
 @guards.password_only
@@ -117,13 +112,11 @@ async def finish_key(request: Request, who: PasswordOnly) -> Response:
     wanted = form.get("next", "")
     await limits.look(who.context, limits.KEY_STEP, who.account.id, here)
     try:
-        account = await who.change(logon.with_key, who.session.id, touches.answer(request), token)
+        account = await touches.finish(who, "logon", logon.with_key, who.session.id, touches.answer(request), token)
     except Failed as failed:
-        who.context.metrics.ceremony("logon", failed.kind)
         with suppress(Unavailable):  # what was refused is committed, and is told
             await limits.count(who.context, limits.KEY_STEP, who.account.id, here)
         return _panel(request, who, wanted=wanted, domain=form.get("domain", ""), failure=failed.kind, status=422)
-    who.context.metrics.ceremony("logon", "accepted")
     return _entered(request, who.context, account, token, _behind_the_key(request, account, wanted))
 
 

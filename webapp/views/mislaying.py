@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from webapp import clock
-from webapp.accounts import ceremonies, keys, mislaying, recovery, sessions
+from webapp.accounts import keys, mislaying, recovery, sessions
 from webapp.accounts.ceremonies import Failed
 from webapp.accounts.decision import Refused
 from webapp.accounts.keys import KeyNotBound
@@ -57,12 +57,7 @@ async def look(request: Request, who: Authenticated) -> Response:
         key = keys.find(who.account, keys.id_of(request.path_params["key"]))
     except KeyNotBound:
         return steps.gone(request)
-    try:
-        ceremony = ceremonies.begin_use(who.context.settings, "found", who.account, who.session.id, (key,))
-    except Failed as failed:
-        return steps.row(request, who, touch=_touch(request), failure=failed.kind, status=422)
-    who.context.metrics.ceremony("found", "begun")
-    return steps.row(request, who, touch=_touch(request), ceremony=ceremony)
+    return steps.row(request, who, touch=_touch(request), **touches.begin(who, "found", (key,)))
 
 
 @guards.authenticated
@@ -70,12 +65,11 @@ async def find(request: Request, who: Authenticated) -> Response:
     """It is asked for again, or did not answer."""
     key_id = keys.id_of(request.path_params["key"])
     try:
-        account = await who.change(mislaying.find, who.session.id, key_id, touches.answer(request))
-        return steps.touched(request, who, account, keys.find(account, key_id), "found")
+        account = await touches.finish(who, "found", mislaying.find, who.session.id, key_id, touches.answer(request))
+        return steps.touched(request, who, account, keys.find(account, key_id))
     except KeyNotBound:
         return steps.gone(request)
     except Failed as failed:
-        who.context.metrics.ceremony("found", failed.kind)
         kind = "not this one" if failed.kind in ("no key", "not yours") else failed.kind
         return steps.row(request, who, touch=_touch(request), failure=kind, status=422)
 

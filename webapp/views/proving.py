@@ -1,11 +1,12 @@
 """Prove that it is you: a code by e-mail while no key is bound, a touch of a bound key otherwise. Never signs anybody in."""
 
 from dataclasses import replace
+from typing import Unpack
 
 from starlette.responses import Response
 
 from backends.records import SecurityKey
-from webapp.accounts import ceremonies, keys, proving, sessions
+from webapp.accounts import keys, proving, sessions
 from webapp.accounts.ceremonies import Failed
 from webapp.accounts.codes import Wrong
 from webapp.accounts.decision import Refused
@@ -15,6 +16,7 @@ from webapp.notifications.verification import NotSent
 from webapp.web import cookies, guards, paths, responses, steps, touches, wording
 from webapp.web.guards import Authenticated, ToBind
 from webapp.web.state import Request
+from webapp.web.touches import Begun
 
 
 @guards.to_bind
@@ -64,14 +66,7 @@ async def begin_prove(request: Request, who: Authenticated) -> Response:
         key = keys.find(who.account, keys.id_of(unbind)) if unbind else None
     except KeyNotBound:
         return steps.gone(request)
-    try:
-        ceremony = ceremonies.begin_use(who.context.settings, "prove", who.account, who.session.id, live, domain)
-    except Failed as failed:
-        return _failed(request, who, failed, then, key)
-    who.context.metrics.ceremony("prove", "begun")
-    if key:
-        return steps.unbind(request, who, key, domain=domain, ceremony=ceremony)
-    return steps.prove(request, who, then, domain=domain, ceremony=ceremony)
+    return _ask(request, who, then, key, **touches.begin(who, "prove", live, domain))
 
 
 @guards.authenticated
@@ -81,13 +76,11 @@ async def finish_prove(request: Request, who: Authenticated) -> Response:
     unbind, key = form.get("unbind", ""), None
     try:
         key = keys.find(who.account, keys.id_of(unbind)) if unbind else None
-        account = await who.change(proving.by_key, who.session.id, touches.answer(request), token)
+        account = await touches.finish(who, "prove", proving.by_key, who.session.id, touches.answer(request), token)
     except KeyNotBound:
         return steps.gone(request)
     except Failed as failed:
-        who.context.metrics.ceremony("prove", failed.kind)
-        return _failed(request, who, failed, then, key)
-    who.context.metrics.ceremony("prove", "accepted")
+        return _ask(request, who, then, key, failure=failed.kind, status=422)
     cookies.hand_out(request, token)
     proven = replace(who, account=account, session=sessions.get(account, who.session.id))
     if key:
@@ -95,12 +88,12 @@ async def finish_prove(request: Request, who: Authenticated) -> Response:
     return steps.next_step(request, proven, then) if responses.by_htmx(request) else _back(request, then)
 
 
-def _failed(request: Request, who: Authenticated, failed: Failed, then: str, key: SecurityKey | None) -> Response:
-    """Why the key that was touched proves nothing; `key` is the one that was to be unbound."""
+def _ask(request: Request, who: Authenticated, then: str, key: SecurityKey | None, **begun: Unpack[Begun]) -> Response:
+    """For the touch; in the dialog of the key that is to be unbound, if there is one."""
     domain = request.state.form.get("domain", "")
     if key:
-        return steps.unbind(request, who, key, domain=domain, failure=failed.kind, status=422)
-    return steps.prove(request, who, then, domain=domain, failure=failed.kind, status=422)
+        return steps.unbind(request, who, key, domain=domain, **begun)
+    return steps.prove(request, who, then, domain=domain, **begun)
 
 
 def _then(request: Request) -> str:

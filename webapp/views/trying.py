@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from backends.records import SecurityKey
-from webapp.accounts import ceremonies, domains, keys, trying
+from webapp.accounts import domains, keys, trying
 from webapp.accounts.ceremonies import Failed
 from webapp.accounts.keys import KeyNotBound
 from webapp.languages import _
@@ -27,10 +27,10 @@ async def which(request: Request, who: Authenticated) -> Response:
 async def tell_which(request: Request, who: Authenticated) -> Response:
     """Which one it is, or that it is not bound here."""
     try:
-        account = await who.change(trying.try_any, who.session.id, touches.answer(request))
+        account = await touches.finish(who, "try", trying.try_any, who.session.id, touches.answer(request))
     except Failed as failed:
         return _failed(request, who, failed, _which(request, who), "not bound here")
-    return steps.touched(request, who, account, keys.last_used(account), "try")
+    return steps.touched(request, who, account, keys.last_used(account))
 
 
 @guards.authenticated
@@ -48,8 +48,8 @@ async def finish(request: Request, who: Authenticated) -> Response:
     """It works, or did not answer."""
     key_id = keys.id_of(request.path_params["key"])
     try:
-        account = await who.change(trying.try_this, who.session.id, key_id, touches.answer(request))
-        return steps.touched(request, who, account, keys.find(account, key_id), "try")
+        account = await touches.finish(who, "try", trying.try_this, who.session.id, key_id, touches.answer(request))
+        return steps.touched(request, who, account, keys.find(account, key_id))
     except KeyNotBound:
         return steps.gone(request)
     except Failed as failed:
@@ -58,13 +58,7 @@ async def finish(request: Request, who: Authenticated) -> Response:
 
 def _begin(request: Request, who: Authenticated, touch: Touch, among: tuple[SecurityKey, ...]) -> Response:
     """The ceremony form, in the row."""
-    domain = request.query_params.get("domain", "")
-    try:
-        ceremony = ceremonies.begin_use(who.context.settings, "try", who.account, who.session.id, among, domain)
-    except Failed as failed:
-        return _failed(request, who, failed, touch, failed.kind)
-    who.context.metrics.ceremony("try", "begun")
-    return steps.row(request, who, touch=touch, ceremony=ceremony)
+    return steps.row(request, who, touch=touch, **touches.begin(who, "try", among, request.query_params.get("domain", "")))
 
 
 def _which(request: Request, who: Authenticated) -> Touch:
@@ -79,6 +73,5 @@ def _this(request: Request) -> Touch:
 
 def _failed(request: Request, who: Authenticated, failed: Failed, touch: Touch, otherwise: str) -> Response:
     """No key answered, or one that may not. That none did means something else here than where a key is asked for."""
-    who.context.metrics.ceremony("try", failed.kind)
     kind = otherwise if failed.kind in ("no key", "not yours") else failed.kind
     return steps.row(request, who, touch=touch, failure=kind, status=422)

@@ -176,9 +176,8 @@ def row(
     return responses.panel(request, "security.html", "_row.html", status, **shown, **asked, **context(request, who))
 
 
-def touched(request: Request, who: Authenticated, account: Account, key: SecurityKey | None, purpose: str) -> Response:
+def touched(request: Request, who: Authenticated, account: Account, key: SecurityKey | None) -> Response:
     """The row in which this key lights up, once it was touched."""
-    who.context.metrics.ceremony(purpose, "accepted")
     return row(request, replace(who, account=account), lit=keys.slug(key.id) if key else "")
 
 

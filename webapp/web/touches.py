@@ -1,10 +1,47 @@
-"""What a form that asks for a touch carries: what came back, and how often nothing good did. Never decides anything by it."""
+"""A touch, from the form that asks for it to what came back. How often nothing good did is carried along, and decides nothing."""
 
-from typing import Any
+from typing import Any, ParamSpec, TypedDict
 
-from webapp.accounts.ceremonies import Answer, Ceremony
+from backends.protocol import KeyTaken
+from backends.records import Account, SecurityKey
+from webapp.accounts import ceremonies
+from webapp.accounts.ceremonies import Answer, Ceremony, Failed, Purpose, Use
+from webapp.accounts.decision import Operation
 from webapp.web import wording
+from webapp.web.guards import Somebody
 from webapp.web.state import Request
+
+P = ParamSpec("P")
+
+
+class Begun(TypedDict, total=False):
+    """What a panel shows that asks for a touch: the ceremony, or why no key can be asked."""
+
+    ceremony: Ceremony
+    failure: str
+    status: int
+
+
+def begin(who: Somebody, purpose: Use, keys: tuple[SecurityKey, ...], domain: str = "") -> Begun:
+    """A ceremony that one of these keys can answer, of this domain if there are any of it."""
+    try:
+        ceremony = ceremonies.begin_use(who.context.settings, purpose, who.account, who.session.id, keys, domain)
+    except Failed as failed:
+        return {"failure": failed.kind, "status": 422}
+    who.context.metrics.ceremony(purpose, "begun")
+    return {"ceremony": ceremony}
+
+
+async def finish(who: Somebody, purpose: Purpose, operation: Operation[P], *args: P.args, **kwargs: P.kwargs) -> Account:
+    """The account once the touch has done this; Failed if it did not. Either is counted."""
+    try:
+        account = await who.change(operation, *args, **kwargs)
+    except (Failed, KeyTaken) as refused:
+        failed = refused if isinstance(refused, Failed) else Failed("taken")
+        who.context.metrics.ceremony(purpose, failed.kind)
+        raise failed from None
+    who.context.metrics.ceremony(purpose, "accepted")
+    return account
 
 
 def answer(request: Request) -> Answer:
