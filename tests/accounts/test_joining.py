@@ -37,6 +37,17 @@ def later(monkeypatch: pytest.MonkeyPatch, after: timedelta) -> None:
 # who is invited
 
 
+async def test_whoever_joins_while_they_are_invited_again_has_an_account(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    was = await invited(ctx)
+
+    async def find(backend: Backend, email: str) -> Account:
+        await commits.change(ctx, was, joining.join, "anna", "$annas", "token")
+        return was
+
+    monkeypatch.setattr(joining, "find", find)
+    assert await joining.invite(ctx, ANNA, ("staff",)) is None
+
+
 async def test_an_invitation_is_an_account_of_nobody_that_no_name_or_address_finds(ctx: Context, backend: Backend) -> None:
     was = await invited(ctx)
     assert (was.password_hash, was.sessions, was.groups) == (passwords.NOBODYS, (), ("staff",))

@@ -71,7 +71,10 @@ def test_an_app_is_added_listed_shown_and_removed(deployment: Deployment) -> Non
         (["board", "https://account.example.com"], "is at our own host"),
         (["board", "https://board.example.com/wiki"], "no path"),
         (["board", "https://board.example.com", "--fresh", "2d"], "1m to 24h"),
-        (["board", "https://board.example.com", "--fresh", "soon"], "such as 30m, 12h or 7d"),
+        (
+            ["board", "https://board.example.com", "--fresh", "soon"],
+            "--fresh: must be a number of minutes, hours or days, such as 30m, 12h or 7d",
+        ),
         (["board", "https://board.example.com", "--group", "everyone"], "cannot be a group"),
         (["board"], "Missing argument"),
     ],

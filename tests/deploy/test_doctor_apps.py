@@ -263,7 +263,7 @@ def test_the_page_that_is_named_is_looked_at(looked: Looked) -> None:
     public = replacing(
         "    location / {", "    location = / { auth_request off; proxy_pass http://127.0.0.1:3000; }\n    location / {"
     )
-    assert [finding.state for finding in looked("nginx", public, url=f"{WIKI}/private")] == ["ok"]
+    assert [finding.state for finding in looked("nginx", public, url=f"{WIKI}/private?of=anna")] == ["ok"]
     assert [finding.state for finding in looked("nginx", public)] == ["wrong", "wrong"]
 
 

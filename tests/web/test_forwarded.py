@@ -67,6 +67,8 @@ def test_a_connection_that_would_become_something_else_than_a_websocket_is_not_b
     assert not forwarded.read(raw(told, PAGE, {"upgrade": "WebSocket"})).is_page
     with pytest.raises(Unbelievable, match="become"):
         forwarded.read(raw(told, upgrade))
+    with pytest.raises(Unbelievable, match="become"):
+        forwarded.read([*raw(told, upgrade), *raw({"upgrade": "websocket"})])
 
 
 def test_nothing_at_all_is_not_believed() -> None:

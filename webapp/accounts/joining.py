@@ -55,7 +55,12 @@ async def invite(ctx: Context, email: str, groups: tuple[str, ...] | None) -> Ac
             return await commits.add(ctx, _new(email, groups or (), ctx), [Happened("invited")])
         except UsernameTaken:  # somebody else invites them at this moment
             return await find(ctx.backend, email)
-    return await commits.change(ctx, found, renew, groups)
+    try:
+        return await commits.change(ctx, found, renew, groups)
+    except Refused as refused:
+        if refused.kind != "over":
+            raise
+        return None  # they join at this moment
 
 
 async def find(backend: Backend, email: str) -> Account | None:

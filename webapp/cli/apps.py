@@ -158,7 +158,10 @@ async def _open_to(ctx: "Context", found: "App") -> int:
 def _fresh(text: str | None) -> timedelta | None:
     from webapp.settings import duration
 
-    return duration(text) if text else None
+    try:
+        return duration(text) if text else None
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), param_hint="--fresh") from None
 
 
 def _row(found: "App") -> tuple[str, ...]:

@@ -7,7 +7,7 @@ logged on. So it must show that Keystead hears everything that a visitor says, b
 import asyncio
 from collections.abc import Iterator
 from functools import partial
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from backends.protocol import Backend
 from webapp import __version__
@@ -35,7 +35,7 @@ async def app(ctx: Context) -> list[Finding]:
     except ValueError as error:
         return [wrong(f"{ctx.options.app!r:.100} cannot be looked at: {error}", "Name it as `keystead app list` does.")]
     listed = await asked(ctx, lambda backends: _listed(backends[0], origin))
-    return listed or await asyncio.to_thread(_look, ctx, origin, parts.path or "/")
+    return listed or await asyncio.to_thread(_look, ctx, origin, urlunsplit(("", "", parts.path or "/", parts.query, "")))
 
 
 async def _listed(backend: Backend, origin: str) -> list[Finding]:

@@ -99,7 +99,7 @@ def _sorted(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes],
         if plain.startswith(OURS):
             raise Unbelievable(f"there is a header {name.decode('latin-1')[:40]}, which only we may set")
         if plain not in _JUDGED:
-            others[name] = value
+            others[name] = others[name] + b"," + value if name in others else value
         elif plain != name.lower() or plain in found:
             raise Unbelievable(f"{plain.decode()} is there twice, or under another spelling")
         else:
