@@ -215,8 +215,22 @@ def test_the_chinese_readme_has_commands_of_the_english_one_and_leads_to_what_is
     assert block in english
     assert set(commands(CHINESE)) <= set(commands(ROOT / "README.md"))
     headings = {
-        re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in re.findall(r"^#+ (.+)$", english, re.MULTILINE)
+        re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in re.findall(r"^#+ (.+)$", chinese, re.MULTILINE)
     }
-    for path, anchor in re.findall(r"\]\(([^)#]+)#?([^)]*)\)", chinese):
+    for path, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", chinese):
         assert (ROOT / path).exists(), path
         assert not anchor or anchor in headings
+
+
+def test_the_two_readmes_have_the_same_sections_tables_links_and_names() -> None:
+    """Whatever is added to one of them is missed in the other."""
+    english, chinese = (outline((ROOT / name).read_text()) for name in ("README.md", CHINESE.name))
+    assert english == chinese
+
+
+def outline(text: str) -> tuple[list[str], list[list[str]], set[str], set[str]]:
+    """What a README has in any language: levels of headings, names and defaults of rows, files it leads to, what it names."""
+    prose = BLOCK.sub("", text)
+    rows = re.findall(r"^\| `(.*?)` \|(?: (`.*?`)? \|)?", prose, re.MULTILINE)
+    links = set(re.findall(r"\]\(([^)#]+)[^)]*\)", prose)) - {"README.md", CHINESE.name}
+    return re.findall(r"^#+", prose, re.MULTILINE), [list(row) for row in rows], links, set(re.findall(r"`([^`\n]+)`", prose))
