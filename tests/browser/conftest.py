@@ -112,13 +112,14 @@ def person(site: Site) -> Person:
 
 
 @pytest.fixture
-def new_visit(browser: tuple[Browser, MakeKeys], browser_name: BrowserName) -> Iterator[NewVisit]:
+def new_visit(browser: tuple[Browser, MakeKeys], browser_name: BrowserName, playwright: Playwright) -> Iterator[NewVisit]:
     """`new_visit(java_script_enabled=False)` is another browser profile, with Playwright's options of a context."""
-    running, make_keys = browser
     wrong: list[str] = []
     with ExitStack() as stack:
 
         def visit(**options: Any) -> Visit:
+            look = virtual.look(browser_name, options)
+            running, make_keys = stack.enter_context(virtual.launch(playwright, browser_name, look)) if look else browser
             context = running.new_context(**options)
             stack.callback(context.close)
             context.set_default_timeout(SECONDS * 1000)

@@ -69,6 +69,11 @@ FIREFOX_PREFS: dict[str, Preference] = {
     "browser.newtabpage.enabled": False,
     "browser.startup.page": 0,
 }
+FIREFOX_LOOKS: dict[tuple[str, str], dict[str, Preference]] = {
+    ("color_scheme", "dark"): {"layout.css.prefers-color-scheme.content-override": 0},
+    ("forced_colors", "active"): {"browser.display.document_color_use": 2},
+}
+"""Options of a context that Firefox does not hear of over BiDi, and the preferences of a whole Firefox that do the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +275,29 @@ class FirefoxKeys:
         return json.loads(self._answers.read(int(length)))
 
 
+def look(name: BrowserName, options: Mapping[str, Any]) -> dict[str, Preference]:
+    """The preferences of a browser that has to be started for these options of a context; none where a context takes them."""
+    if name == "chromium":
+        return {}
+    return {
+        pref: value
+        for (option, wanted), prefs in FIREFOX_LOOKS.items()
+        if options.get(option) == wanted
+        for pref, value in prefs.items()
+    }
+
+
 @contextlib.contextmanager
-def launch(playwright: Playwright, name: BrowserName) -> Iterator[tuple[Browser, MakeKeys]]:
-    """A running browser, and what gives the virtual keys of one of its pages."""
+def launch(
+    playwright: Playwright, name: BrowserName, prefs: Mapping[str, Preference] = MappingProxyType({})
+) -> Iterator[tuple[Browser, MakeKeys]]:
+    """A running browser, and what gives the virtual keys of one of its pages. `prefs` are for Firefox."""
     if name == "chromium":
         with contextlib.closing(playwright.chromium.launch(**_chromium())) as browser:
             yield browser, ChromiumKeys
         return
     port = free_port()
-    browser = playwright.firefox.launch(**_firefox(port))
+    browser = playwright.firefox.launch(**_firefox(port, prefs))
     # The browser goes first: left alone by its Marionette client, Firefox takes half a minute to end.
     with contextlib.closing(FirefoxKeys(port)) as keys, contextlib.closing(browser):
         yield browser, lambda page: keys

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import NewVisit, Visit
 from tests.browser.live_site import Person, Site
 
 
@@ -28,3 +28,14 @@ def test_somebody_logs_on_binds_a_key_and_then_needs_it(visit: Visit, site: Site
     page.get_by_label("Password").fill(person.password)
     page.get_by_role("button", name="Log on").click()
     expect(page).to_have_url(f"{site.url}/account")
+
+
+def test_a_visit_is_in_the_colours_that_were_asked_for(new_visit: NewVisit, site: Site) -> None:
+    """Else what is tested in the dark is tested in the light once more."""
+    for options, query in (
+        ({"color_scheme": "dark"}, "(prefers-color-scheme: dark)"),
+        ({"forced_colors": "active"}, "(forced-colors: active)"),
+    ):
+        page = new_visit(**options).page
+        page.goto(f"{site.url}/logon")
+        assert page.evaluate("(query) => matchMedia(query).matches", query)
