@@ -123,8 +123,6 @@ def test_a_browser_without_webauthn_is_told_in_the_row_and_before_a_code_is_mail
 
 def test_bound_and_not_bound_look_different_in_colours_of_ones_own(new_visit: NewVisit, site: Site, person: Person) -> None:
     visit = new_visit(forced_colors="active")
-    if visit.firefox:
-        return  # over BiDi it does not know that option
     page = visit.page
     walk.log_on(page, site, person)
     page.goto(f"{site.url}/account/security")
@@ -136,6 +134,32 @@ def test_bound_and_not_bound_look_different_in_colours_of_ones_own(new_visit: Ne
     mislay(visit, site)
     marks.append(mark(visit))
     assert len(set(marks)) == 3, marks
+
+
+def test_in_colours_of_ones_own_words_to_press_have_no_frames_that_meet_and_what_runs_can_be_seen(
+    new_visit: NewVisit, site: Site, person: Person
+) -> None:
+    visit = new_visit(forced_colors="active")
+    page = visit.page
+    walk.log_on(page, site, person)
+    visit.keys.add("u2f")
+    walk.bind(page, site, person)
+    page.goto(f"{site.url}/account/security")
+    canvas, *frames = page.evaluate(FRAMES)
+    assert len(frames) == 5
+    assert set(frames) == {canvas}
+    assert page.evaluate(SPINNER), "it is painted as disabled words are"
+
+
+FRAMES = """() => [getComputedStyle(document.body).backgroundColor].concat(
+  Array.from(document.querySelectorAll(".keys .button.plain")).map((words) => getComputedStyle(words).borderTopColor))"""
+SPINNER = """() => {
+  const button = document.querySelector("#bind-link");
+  button.setAttribute("aria-busy", "true");
+  const probe = document.body.appendChild(document.createElement("p"));
+  probe.style.color = "GrayText";
+  return getComputedStyle(button, "::before").borderTopColor === getComputedStyle(probe).color;
+}"""
 
 
 def mark(visit: Visit) -> str:
