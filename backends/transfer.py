@@ -168,9 +168,9 @@ class Line(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 async def backup(backend: Backend, path: Path, progress: Progress = _silent) -> Checksum:
-    """Write every record into a new file, readable by its owner only (FileExistsError if there is one); what was written.
+    """Write every record into a new file, readable by its owner only (FileExistsError if there is one), and read it back there.
 
-    The file has its name only once it is whole and on the disk.
+    What was written. The file has its name only once it is whole, on the disk, and what it should be: else VerificationFailed.
     """
     written = Checksum()
     with _new_file(path) as file:
@@ -181,8 +181,22 @@ async def backup(backend: Backend, path: Path, progress: Progress = _silent) -> 
             if written.total % EVERY == 0:
                 progress("write", written.total, None)
         file.write(_encoder.encode(Line(end=written.summary())) + b"\n")
-    progress("write", written.total, written.total)
+        progress("write", written.total, written.total)
+        _verify_file(file, written, progress)
     return written
+
+
+def _verify_file(file: IO[bytes], written: Checksum, progress: Progress) -> None:
+    file.seek(0)
+    found = Checksum()
+    try:
+        _format(file)
+        for _ in _records(file, found):
+            if found.total % EVERY == 0:
+                progress("verify", found.total, written.total)
+    except CorruptBackup as error:
+        raise VerificationFailed(f"What was written is not what was read. {error}") from error
+    progress("verify", found.total, found.total)
 
 
 async def restore(path: Path, backend: Backend, progress: Progress = _silent) -> Checksum:
@@ -302,9 +316,9 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    descriptor = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

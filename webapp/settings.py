@@ -585,7 +585,8 @@ TABLE = (
     ),
     Setting(
         "KEYSTEAD_TRUSTED_PROXIES", _trusted_proxies, "", "10.0.0.0/8",
-        "Addresses or networks of proxies whose word about a visitor's address counts. None by default.",
+        "Addresses or networks of proxies whose word about a visitor's address counts, and which get answers about "
+        "[applications](docs/apps.md). None by default.",
     ),
     Setting(
         "KEYSTEAD_ATTESTATION", _one_of("none", "direct"), "none", "direct",

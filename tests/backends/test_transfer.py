@@ -34,7 +34,7 @@ from backends.contract.samples import (
 from backends.file import FileBackend
 from backends.protocol import Backend, NotEmpty
 from backends.records import Account, ChainLink, Event, Record
-from backends.transfer import CorruptBackup, VerificationFailed
+from backends.transfer import Checksum, CorruptBackup, VerificationFailed
 from tests import mongo_server
 from tests.plugin.keystead_shelf import ShelfBackend
 
@@ -243,6 +243,16 @@ async def test_a_backup_that_fails_leaves_no_file(tmp_path: Path, full: FileBack
         await transfer.backup(dies, tmp_path / "all.jsonl")
     await dies.close()
     assert sorted(name for name in _names(tmp_path) if "jsonl" in name) == []
+
+
+async def test_a_backup_that_does_not_hold_what_was_read_leaves_no_file(
+    full: FileBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = Checksum.add
+    monkeypatch.setattr(Checksum, "add", lambda read, record: add(read, record).replace(b"2040", b"2041"))
+    with pytest.raises(VerificationFailed, match="What was written is not what was read"):
+        await transfer.backup(full, tmp_path / "all.jsonl")
+    assert [name for name in _names(tmp_path) if "jsonl" in name] == []
 
 
 async def test_a_backup_is_readable_without_keystead(full: FileBackend, tmp_path: Path) -> None:
