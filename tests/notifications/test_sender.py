@@ -385,6 +385,19 @@ async def test_what_is_done_after_the_answer_is_tried_again_while_the_backend_fa
     assert tries == 3
 
 
+async def test_what_is_done_after_the_answer_is_tried_behind_every_pause(process: Process) -> None:
+    tries = 0
+
+    async def work() -> None:
+        nonlocal tries
+        tries += 1
+        raise Unavailable("not now")
+
+    process.sender.later(work)
+    await process.sender.settle()
+    assert tries == 1 + len(sender.AGAIN_IN)
+
+
 # codes, which a person waits for
 
 

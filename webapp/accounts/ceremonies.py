@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 
 class Failed(Refused):
-    """The ceremony did not end well. `verified`: an answer came, and was refused."""
+    """The ceremony did not end well. `refused`: an answer came, and was not taken."""
 
     def __init__(self, kind: str, *, refused: bool = False, trace: Decision | None = None) -> None:
         super().__init__(kind, trace=trace, wrong="key" if refused else "")

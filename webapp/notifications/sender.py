@@ -110,12 +110,12 @@ class Sender:
         return (account, mine) if mine else None
 
     async def _done(self, work: Callable[[], Awaitable[None]]) -> None:
-        for pause in AGAIN_IN:
+        for pause in (0.0, *AGAIN_IN):
+            await asyncio.sleep(pause)
             try:
                 return await work()
             except (Unavailable, Uncertain, AccountGone) as trouble:
                 log.warning("not done after the answer: %s", type(trouble).__name__)
-                await asyncio.sleep(pause)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         if self._closed:
