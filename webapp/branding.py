@@ -35,10 +35,11 @@ def logo(text: str) -> Made:
     """The picture in this file: SVG or PNG, 64 kB at most. ValueError says what is wrong with it."""
     path = Path(text)
     try:
-        content = path.read_bytes() if path.stat().st_size <= MAX_LOGO else b""
+        with path.open("rb") as file:
+            content = file.read(MAX_LOGO + 1)
     except (OSError, ValueError) as error:
         raise ValueError(f"{text} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    if not content:
+    if not 0 < len(content) <= MAX_LOGO:
         raise ValueError(f"{text} must be a picture of 64 kB at most.")
     if content.startswith(PNG):
         return Made("image/png", content)

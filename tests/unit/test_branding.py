@@ -80,3 +80,8 @@ def test_any_other_file_is_refused_with_a_reason(tmp_path: Path, content: bytes 
 def test_a_folder_is_no_logo(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read: Is a directory"):
         branding.logo(str(tmp_path))
+
+
+def test_of_what_has_no_end_no_more_is_read_than_a_logo_has() -> None:
+    with pytest.raises(ValueError, match="64 kB"):
+        branding.logo("/dev/zero")
