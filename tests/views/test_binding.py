@@ -182,6 +182,15 @@ def test_a_key_can_be_renamed_and_a_name_is_shown_tidy(keystead: Site, visitor: 
     assert visitor.rename(slug, " ").status_code == 422
 
 
+def test_who_renames_a_key_that_was_unbound_in_another_tab_is_told(visitor: Visitor, stub_key: StubKey) -> None:
+    slug = visitor.bind(stub_key, name="Blue")
+    visitor.unbind(stub_key)
+    for known in (slug, "no slug!"):
+        answer = visitor.client.get(f"{U2F}/row?rename={known}", headers={"hx-request": "true"})
+        assert answer.status_code == 404
+        assert "That key is no longer bound." in answer.text
+
+
 def test_a_name_that_is_too_long_to_be_one_is_no_name(keystead: Site, visitor: Visitor, stub_key: StubKey) -> None:
     """Normalising takes time that grows with the square of a text's length, so that it is measured first."""
     slug = visitor.bind(stub_key, name="Blue")

@@ -148,7 +148,7 @@ def test_making_them_wants_a_touch_and_confirming_them_the_proof_of_ten_minutes(
 
 def test_without_a_key_there_are_none(keystead: Site) -> None:
     visitor = proven(keystead)
-    assert "bind one first" in visitor.get("/account/recovery").text
+    assert f'<a class="button first wide" href="{U2F}">Bind a key</a>' in visitor.get("/account/recovery").text
     assert visitor.post("/account/recovery").headers["location"] == "/account/recovery"
 
 

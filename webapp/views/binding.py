@@ -19,6 +19,7 @@ NOTICES = {
     "joined": _("Your account is ready. Next, bind your security key."),
     "late": _("For this, show once more that it is you. Nothing is lost."),
 }
+GONE = _("That key is no longer bound.")
 
 
 @guards.to_bind
@@ -41,7 +42,10 @@ async def done(request: Request, who: Authenticated) -> Response:
 @guards.authenticated
 async def row(request: Request, who: Authenticated) -> Response:
     """The row of the Security Settings; with `rename`, that key gets another name."""
-    return steps.row(request, who, editing=request.query_params.get("rename"))
+    editing = request.query_params.get("rename")
+    if editing and keys.id_of(editing) not in [key.id for key in who.account.keys]:
+        return steps.row(request, who, error=GONE, status=404)
+    return steps.row(request, who, editing=editing)
 
 
 @guards.authenticated
@@ -103,7 +107,7 @@ async def name_key(request: Request, who: Proven) -> Response:
     try:
         account = await who.change(keys.rename, keys.id_of(slug), request.state.form.get("name", ""))
     except KeyNotBound:
-        return steps.row(request, who, error=_("That key is no longer bound."), status=404)
+        return steps.row(request, who, error=GONE, status=404)
     except Refused:
         return steps.row(request, who, editing=slug, error=_("Give the key a name."), status=422)
     if not responses.by_htmx(request):
