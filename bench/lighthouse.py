@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import httpx2
 
@@ -111,7 +112,7 @@ class Passing(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         wanted = {name: value for name, value in self.headers.items() if name.lower() in PASSED_ON}
-        answer = self.server.answers.get(self.path) or self.server.fetch(self.path, wanted)
+        answer = self.server.answers.get(self.path.partition("?ticket=")[0]) or self.server.fetch(self.path, wanted)
         time.sleep(answer.seconds)
         self.send_response_only(answer.status)
         for name, value in answer.headers:
@@ -405,6 +406,30 @@ def from_elsewhere(one: Someone) -> httpx2.Response:
     return one.visitor.client.post("/logon", headers={"origin": "https://elsewhere.example"})
 
 
+class Way(NamedTuple):
+    """The way into an application that stands behind the door, where it says nothing: so the page that leads there stays."""
+
+    one: Someone
+    address: str
+
+    def asked(self) -> httpx2.Response:
+        """As after the logon, which is a form."""
+        return self.one.visitor.client.get(self.address, headers={"sec-fetch-site": "same-origin"})
+
+    def touched(self) -> httpx2.Response:
+        self.one.visitor.get(self.address)
+        return self.one.visitor.submit("/apps/touch/begin")
+
+
+def app(one: Someone, *wishes: str) -> Way:
+    """A new application."""
+    name = one.person.username.removeprefix("person-")
+    origin = f"http://{name}.localhost:{one.door.server_port}"
+    one.site.keystead("app", "add", name, origin, "--title", "The wiki", *wishes)
+    one.door.put_up("/.keystead/end", Answer(204, [], b""))
+    return Way(one, f"/apps/enter?to={origin}/&nonce={'0' * 64}")
+
+
 BIND_DIALOG = f"{U2F}/dialog"
 PAGES: dict[str, Callable[[Someone], Shown]] = {
     "logon": lambda one: one.at("/logon"),
@@ -434,6 +459,13 @@ PAGES: dict[str, Callable[[Someone], Shown]] = {
     "join, a weak password": lambda one: one.told(weak(one)),
     "join, invitation is over": lambda one: one.at("/join/account?token=old"),
     "account, a key is required": lambda one: required(one).at("/account"),
+    "applications": lambda one: app(one.bound()).one.at("/account/apps"),
+    "application, logon": lambda one: one.at(f"/logon?next={quote(app(one).address)}"),
+    "application, code": lambda one: one.told(one.visitor.follow(app(one.inside(), "--fresh", "15m").asked())),
+    "application, needs a key": lambda one: one.told(app(one.inside(), "--key", "required").asked()),
+    "application, touch": lambda one: one.told(app(one.unproven(), "--key", "required").asked()),
+    "application, touch now": lambda one: one.told(app(one.unproven(), "--key", "required").touched()),
+    "application, opens": lambda one: one.told(app(one.bound()).asked()),
     "not me": lambda one: one.bound().linked("/not-me"),
     "not me, frozen": lambda one: one.told(frozen(one)),
     "account, no key": lambda one: one.inside().at("/account"),
