@@ -557,6 +557,13 @@ def test_letters_that_wait_for_less_or_for_their_time_are_no_fault(deployment: D
     assert [finding for finding in deployment.findings() if finding["state"] == "wrong"] == []
 
 
+def test_a_mislaid_key_that_is_unbound_within_the_hour_is_no_letter(deployment: Deployment) -> None:
+    now = clock.now()
+    mislaid = key(b"mislaid", suspended_at=now, mislaid_until=now + timedelta(minutes=30), rp_id="localhost")
+    deployment.add(account("bert", keys=(mislaid,)))
+    assert [finding["state"] for finding in deployment.findings() if finding["check"] == "letters"] == ["ok"]
+
+
 def test_letters_that_were_given_up_within_a_week(deployment: Deployment) -> None:
     for name, days in (("bert", 6), ("carl", 8)):
         deployment.add(account(name, notified_at={GIVEN_UP: clock.now() - timedelta(days=days)}))

@@ -141,7 +141,9 @@ def _given_up(untold: Sequence[str]) -> list[Finding]:
 async def _owed(backend: Backend) -> list[Finding]:
     now = clock.now()
     owing = await backend.owing(now + HOUR, PAGE)  # what was put off is due again within the hour
-    overdue = [since for account in owing if (since := min(map(owed.due_since, account.notifications))) <= now - HOUR]
+    overdue = [
+        since for account in owing if (since := min(map(owed.due_since, account.notifications), default=now)) <= now - HOUR
+    ]
     if not overdue:
         return [ok(_NO_LETTER)]
     many = f"{'More than ' if len(owing) == PAGE else ''}{_accounts(len(overdue))}"
