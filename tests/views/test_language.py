@@ -50,14 +50,11 @@ def test_what_a_stranger_chooses_is_kept_in_this_browser_and_leads_back_to_the_p
 
 
 def test_a_form_that_was_refused_leads_back_to_the_page_that_it_stands_on(keystead: Site) -> None:
-    visitor = keystead.visitor()
-    visitor.log_on("zoe", keystead.password)
-    visitor.get("/account/security/u2f")
-    visitor.send_code()
-    visitor.client.headers["referer"] = f"{visitor.origin}/account/security/u2f"
-    visitor.get("/account/security/u2f")
-    assert visitor.verify("wrong").status_code == 422
-    assert visitor.submit("/language", language="zh-CN").headers["location"] == "/account/security/u2f"
+    visitor, page = keystead.visitor(), "/logon?next=%2Faccount%2Factivity"
+    visitor.get(page)
+    visitor.client.headers["referer"] = f"{visitor.origin}{page}"
+    assert visitor.submit("/logon", username="zoe", password="wrong").status_code == 401
+    assert visitor.submit("/language", language="zh-CN").headers["location"] == page
 
 
 @pytest.mark.parametrize("code", ["xx", "zh-TW", "", "../en", "zh-CN; Domain=example.com", "x" * 5000, "zh-CN\r\nx: y"])

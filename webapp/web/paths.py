@@ -33,14 +33,14 @@ def plain(text: str, otherwise: str = "") -> str:
     return text if len(text) <= MAX_PATH and _is_harmless(text) and _is_under(text, "") else otherwise
 
 
-def referred(request: Request) -> str:
+def referred(request: Request, *, with_query: bool = False) -> str:
     """The path of the page that this request came from, if it is one of ours; empty otherwise."""
     try:
         page = urlsplit(request.headers.get("referer", ""))
     except ValueError:
         return ""
     ours = f"{page.scheme}://{page.netloc}" == request.state.settings.origin
-    return local(request, page.path) if ours else ""
+    return local(request, f"{page.path}?{page.query}" if with_query and page.query else page.path) if ours else ""
 
 
 def is_below(path: str, folder: str) -> bool:

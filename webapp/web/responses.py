@@ -174,7 +174,7 @@ def _back(request: Request) -> str:
     """Where the reader is, for a form that leads back there."""
     scope = request.scope
     here = f"{scope['path']}?{scope['query_string'].decode('latin-1')}".rstrip("?")
-    return here if scope["method"] == "GET" else paths.referred(request)
+    return here if scope["method"] == "GET" else paths.referred(request, with_query=True)
 
 
 def _render(request: Request, template: str, context: dict[str, Any]) -> str:
