@@ -17,7 +17,7 @@ from webapp.accounts.apps import Place
 from webapp.web import client, forwarded, guards, paths, visits
 from webapp.web.forwarded import Asked, Unbelievable
 from webapp.web.state import Request
-from webapp.web.visits import NotOpen, Visit
+from webapp.web.visits import NotOpen, Visit, Why
 
 log = logging.getLogger("keystead.apps")
 
@@ -100,17 +100,14 @@ def _in_header(text: str) -> str:
 _LEADS_ON = '<!doctype html><title>403</title><meta http-equiv="refresh" content="0; url={way}"><a href="{way}">{app}</a>'
 
 
-def _shut(why: str, asked: Asked, place: Place) -> Response:
-    """No, and where to go: by a redirect, where a browser asks for a page and the proxy can pass one on."""
+def _shut(why: Why, asked: Asked, place: Place) -> Response:
+    """No, and where to go, for a browser that asks for a page. Of our answer, nginx hands on headers, and the others the body."""
     begin = f"{place.origin}/.keystead/begin"
     way = f"{begin}?back={forwarded.in_query(forwarded.back(asked.path))}"
-    location = {"location": way} if asked.is_page else {}
-    if (
-        why not in visits.OPENABLE
-    ):  # a person is led to where it is said in words; nginx hands headers on, and the others the body
+    reason, location = {"keystead-reason": why}, {"location": way} if asked.is_page else {}
+    if why not in visits.OPENABLE:  # a person is led to where it is said in words
         page = _LEADS_ON.format(way=way, app=place.app.name) if asked.is_page and not asked.by_nginx else None
-        return HTMLResponse(page, 403, {"keystead-reason": why} | (location if asked.by_nginx else {}))
+        return HTMLResponse(page, 403, reason | (location if asked.by_nginx else {}))
     if location and not asked.by_nginx:
         return Response(None, 302, location)
-    # nginx hands headers on, and no body
-    return JSONResponse({"error": why, "app": place.app.name, "begin": begin}, 401, {"keystead-reason": why} | location)
+    return JSONResponse({"error": why, "app": place.app.name, "begin": begin}, 401, reason | location)

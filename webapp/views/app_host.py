@@ -88,10 +88,9 @@ async def leave(request: Request, place: Place) -> Response:
     settings = request.state.settings
     if not _follows_a_link_here(request):
         return RedirectResponse(settings.origin + responses.url(request, "account.show"), 303)
-    if found := await visits.session(request, place):
-        account, session = found
+    if visit := await visits.find(request, place):
         with suppress(AccountGone):
-            await commits.change(client.context(request), account, sessions.leave, session.id)
+            await commits.change(client.context(request), visit.account, sessions.leave, visit.session.id)
     response = RedirectResponse(f"{settings.origin}{responses.url(request, 'logon.show')}?notice=off", 303)
     response.headers["set-cookie"] = cookies.on_app(place.origin, "", "")
     return response
@@ -131,7 +130,7 @@ async def _to_the_doctor(request: Request) -> Response:
 
 async def _again(request: Request, place: Place, path: str, why: str) -> Response:
     """A ticket that is not good (any more). Who is in already, because two tabs came at once or one came back, goes on."""
-    if await visits.session(request, place):
+    if await visits.find(request, place):
         return RedirectResponse(place.origin + path, 303)
     return _lost(request, why)
 

@@ -29,9 +29,8 @@ class NotOpen(Exception):
 
 
 class Visit(NamedTuple):
-    """Who is at which app."""
+    """Who is at an app."""
 
-    place: Place
     account: Account
     session: Session
 
@@ -57,21 +56,21 @@ async def at(request: Request, host: str) -> Place:
 
 async def visit(request: Request, place: Place) -> Visit:
     """Who may go on to the app. NotOpen."""
-    found = await session(request, place)
+    found = await find(request, place)
     if found is None:
         raise NotOpen("logon")
     if owed := apps.owed(place.app, *found, clock.now(), request.state.settings):
         raise NotOpen(owed)
-    return Visit(place, *found)
+    return found
 
 
-async def session(request: Request, place: Place) -> tuple[Account, Session] | None:
-    """The session that the app's cookie points at, if it goes on."""
+async def find(request: Request, place: Place) -> Visit | None:
+    """Whose session the app's cookie points at, if it goes on."""
     name, settings = cookies.app_name(place.origin), request.state.settings
     pointed = cookies.only(request, name, lambda value: tickets.read_cookie(settings, place.origin, value))
     account = await request.state.backend.account(pointed[0]) if pointed else None
-    found = sessions.find_entered(account, pointed[1], clock.now()) if pointed and account else None
-    return (account, found) if account and found else None
+    session = sessions.find_entered(account, pointed[1], clock.now()) if pointed and account else None
+    return Visit(account, session) if account and session else None
 
 
 def must_be_proxy(request: Request) -> None:
