@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from tests import catalogues
 from webapp.languages import LOCALE
 
+ROOT = Path(__file__).parents[1]
 FILLED = "…"
 WORDS = {
     r"\bsecurity key|\b[Yy]our keys?\b": "密钥",
@@ -51,3 +55,11 @@ def test_punctuation_is_that_of_chinese_and_stands_without_blanks() -> None:
 def test_words_and_digits_of_other_scripts_stand_apart() -> None:
     for _, chinese in said():
         assert not re.search(r"[一-鿿][A-Za-z0-9]|[A-Za-z0-9][一-鿿]", chinese), chinese
+
+
+@pytest.mark.parametrize(
+    "template", sorted((ROOT / "templates").rglob("*.html")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_the_space_between_two_sentences_is_part_of_one_of_them(template: Path) -> None:
+    """Chinese has none, so a template must not put one there."""
+    assert re.findall(r".*endtrans %\} +(?:\{[{%]|\w).*", template.read_text(encoding="utf-8")) == []
