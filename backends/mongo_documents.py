@@ -7,16 +7,17 @@ never holds anything else that a record would need: whoever decodes one gets the
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from backends.protocol import KeyTaken, UsernameTaken, credentials, due_at, fold
+from backends.protocol import KeyTaken, Unavailable, UsernameTaken, credentials, due_at, fold
 from backends.records import Account, Event
 
 Document = dict[str, Any]
+R = TypeVar("R", Account, Event)
 
 LOADED = ObjectId(bytes(12))
 """Instead of a mark of its own, for what was loaded or migrated. No account's document is ever at this mark."""
@@ -49,7 +50,7 @@ def account_document(account: Account, born: ObjectId, mark: ObjectId, events: I
 
 
 def account(document: Document) -> Account:
-    return msgspec.convert(document | {"id": document["_id"]}, Account)
+    return _record(document | {"id": document["_id"]}, Account)
 
 
 def stored(document: Document) -> Stored:
@@ -77,7 +78,15 @@ def event_document(event: Event, born: ObjectId) -> Document:
 
 
 def event(document: Document) -> Event:
-    return msgspec.convert(document, Event)
+    return _record(document, Event)
+
+
+def _record(document: Document, kind: type[R]) -> R:
+    """Unavailable if somebody has changed the document to what is no record."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise Unavailable(f"The document {document['_id']} is no {kind.__name__.lower()} as it stands: {error}.") from None
 
 
 def insertion(document: Document) -> UpdateOne:

@@ -220,6 +220,14 @@ async def test_no_option_of_the_address_weakens_what_is_promised(backend_url: st
 # the database
 
 
+async def test_a_document_that_is_no_record_any_more_is_named_and_no_crash(backend: MongoBackend, raw: Raw) -> None:
+    await backend.add(account("alice"))
+    await raw.accounts.update_one({"_id": "alice"}, {"$unset": {"username": ""}})
+    for query in (backend.account("alice"), all_of(backend.accounts()), all_of(backend.dump())):
+        with pytest.raises(Unavailable, match=r"The document alice is no account as it stands: .*username"):
+            await query
+
+
 async def test_another_programs_collections_are_refused_and_left_alone(backend_url: str, raw: Raw) -> None:
     await raw.events.insert_one({"of": "another program"})
     for question in (MongoBackend.open, MongoBackend.migrate):
