@@ -13,7 +13,7 @@ WAYS = {"320 px": (320, "100%"), "200 %": (640, "100%"), "text at 200 %": (1280,
 OUTSIDE = ("logon", "logon/forgotten", "nowhere", "logon/reset?token=x", "logon?notice=ended")
 INSIDE = (
     "account", "account/security", "account/security/u2f", "account/security/u2f/dialog", "account/password", "account/email",
-    "account/recovery", "account/sessions", "account/activity",
+    "account/recovery", "account/recovery/rehearsal", "account/sessions", "account/activity", "account/apps",
 )  # fmt: skip
 
 
