@@ -11,6 +11,9 @@ PIN := $(BIN)/pip-compile --quiet --no-config --generate-hashes --strip-extras -
 # Beside the Caddy that is installed: versions differ in what they pass on. Where there is none for this machine, tests are skipped.
 CADDIES := $(VENV)/caddy-2.10.2 $(VENV)/caddy-2.11.7
 
+# Where it is set, each of a thousand commands and servers that are tested would compile the whole source again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test quick check words caddies pythons parts mutants format bench pins clean
 
 # Keystead for a look: its own secrets, one account, mails shown in the terminal, gone when stopped.

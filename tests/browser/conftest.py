@@ -37,7 +37,14 @@ HOLD_TOUCHES = """(() => {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: Playwright keeps an event loop in this thread, and async tests need to start theirs."""
+    items[:] = [item for item in items if not _is_spared(item)]
     items.sort(key=lambda item: HERE in item.path.parents)
+
+
+def _is_spared(item: pytest.Item) -> bool:
+    """What Chromium has judged (the same pages, by the same axe) is not asked of Firefox, where it takes twice as long."""
+    spec = getattr(item, "callspec", None)
+    return bool(spec and item.get_closest_marker("chromium_is_enough") and spec.params.get("browser_name") == "firefox")
 
 
 @dataclass(frozen=True, slots=True)

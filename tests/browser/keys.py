@@ -68,6 +68,13 @@ FIREFOX_PREFS: dict[str, Preference] = {
     "datareporting.policy.dataSubmissionEnabled": False,
     "browser.newtabpage.enabled": False,
     "browser.startup.page": 0,
+    "fission.autostart": False,
+    "dom.ipc.processCount": 1,
+    "dom.ipc.processPrelaunch.enabled": False,
+    "browser.sessionstore.interval": 600000,
+    "browser.safebrowsing.malware.enabled": False,
+    "browser.safebrowsing.phishing.enabled": False,
+    "toolkit.cosmeticAnimations.enabled": False,
 }
 FIREFOX_LOOKS: dict[tuple[str, str], dict[str, Preference]] = {
     ("color_scheme", "dark"): {"layout.css.prefers-color-scheme.content-override": 0},

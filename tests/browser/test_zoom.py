@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import walk
@@ -73,6 +74,7 @@ def said(page: Page, site: Site, person: Person) -> Iterator[str]:
     yield "too often"
 
 
+@pytest.mark.chromium_is_enough
 def test_what_a_form_says_is_found_right_by_axe_and_fits(visit: Visit, site: Site, person: Person) -> None:
     found: dict[str, list[str]] = {}
     for where in said(visit.page, site, person):
