@@ -1,5 +1,6 @@
 """What every test has, and what counts as a run of all of them."""
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -19,6 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         whole = item.nodeid.startswith(WHOLE) and not item.nodeid.startswith("tests/deploy/test_doctor")
         if whole or (item.nodeid.startswith("tests/views/") and "[mongodb" in item.nodeid):
             item.add_marker("uncounted")
+
+
+def pytest_collection_finish() -> None:
+    """Whatever was imported and collected stays to the end, and need not be looked through for garbage again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
