@@ -75,6 +75,7 @@ FIREFOX_PREFS: dict[str, Preference] = {
     "browser.safebrowsing.malware.enabled": False,
     "browser.safebrowsing.phishing.enabled": False,
     "toolkit.cosmeticAnimations.enabled": False,
+    "layout.frame_rate": 20,
 }
 FIREFOX_LOOKS: dict[tuple[str, str], dict[str, Preference]] = {
     ("color_scheme", "dark"): {"layout.css.prefers-color-scheme.content-override": 0},
