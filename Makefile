@@ -24,7 +24,7 @@ demo: $(VENV)/demo
 PYTHONS ?= $(shell for p in python3.11 python3.12 python3.13 python3.14; do $$p -c '' 2>/dev/null && echo $$p; done)
 
 # Everything. Without Chromium or Firefox their tests are skipped, aloud; with CI=true a skip is a failure.
-# Three at a time, also on two cores: whoever waits for a server or a deadline leaves the processor to the others. Browsers need more.
+# Three at a time, also on two cores: whoever waits for a server or a deadline leaves the processor to the others.
 test: check caddies
 	@$(BIN)/python -c 'import platform; print("Tested on Python", platform.python_version())'
 	$(BIN)/coverage erase
@@ -32,8 +32,8 @@ test: check caddies
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/python -m pytest $(BESIDE) -m "uncounted and not clock" --ignore=tests/browser
-	$(BIN)/python -m pytest -n 2 tests/browser
-	$(BIN)/python -m pytest -m clock
+	$(BIN)/python -m pytest $(BESIDE) tests/browser
+	$(BIN)/python -m pytest -m clock $$(grep -rl --include='*.py' 'mark\.clock' tests)
 
 BESIDE := -n 3 --dist worksteal
 

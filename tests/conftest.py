@@ -9,7 +9,11 @@ import pytest
 STRICT = os.environ.get("CI", "").lower() in ("1", "true") or "KEYSTEAD_CI" in os.environ
 
 
-WHOLE = ("tests/deploy/", "tests/faults/", "tests/proofs/", "tests/test_docs_apps.py", "tests/test_docs_run.py")
+WHOLE = (
+    "tests/deploy/", "tests/faults/", "tests/proofs/", "tests/test_docs_apps.py", "tests/test_docs_run.py",
+    "tests/testing/test_visitor.py", "tests/views/test_ceremonies.py", "tests/views/test_guessing.py",
+    "tests/views/test_held_back.py",
+)  # fmt: skip
 """Tests of whole servers, and of what all of it withstands."""
 
 

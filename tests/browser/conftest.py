@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, Response, expect, sync_playwright
 
 from tests.browser import keys as virtual
 from tests.browser import live_site
@@ -20,6 +20,8 @@ from tests.browser.live_site import Person, Site
 
 HERE = Path(__file__).parent
 SECONDS = 15
+"""Until something is given up that comes at once on a machine that does nothing else."""
+expect.set_options(timeout=SECONDS * 1000)
 
 HOLD_TOUCHES = """(() => {
   const credentials = navigator.credentials;
