@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Playwright,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser import keys as virtual
 from tests.browser import live_site
@@ -44,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _is_spared(item: pytest.Item) -> bool:
-    """What Chromium has judged (the same pages, by the same axe) is not asked of Firefox, where it takes twice as long."""
+    """What Chromium shows of the same documents, or by the same script, is not asked of Firefox, where it takes twice as long."""
     spec = getattr(item, "callspec", None)
     return bool(spec and item.get_closest_marker("chromium_is_enough") and spec.params.get("browser_name") == "firefox")
 

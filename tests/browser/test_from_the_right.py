@@ -11,6 +11,7 @@ from tests.browser.conftest import NewVisit
 from tests.browser.live_site import Site
 from tests.pseudo import FROM_RIGHT, PSEUDO, Pseudo
 
+pytestmark = pytest.mark.chromium_is_enough
 PAGES = ("/account", "/account/security", "/account/security/u2f", "/account/recovery", "/account/sessions", "/account/activity")
 STICKS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 

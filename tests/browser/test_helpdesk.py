@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 
@@ -128,6 +129,7 @@ def touch(visit: Visit) -> None:
     visit.touch()
 
 
+@pytest.mark.chromium_is_enough
 def test_the_owner_whose_pass_a_thief_talked_out_of_the_help_desk_stops_it_by_one_touch(
     visit: Visit, new_visit: NewVisit, site: Site
 ) -> None:
