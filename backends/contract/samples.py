@@ -109,7 +109,10 @@ def mac(before: ChainLink, event: Event) -> bytes:
     return hashlib.sha256(before.mac + f"{event.account_id} {event.seq} {event.detail}".encode()).digest()
 
 
-def event(account_id: str = "alice", before: ChainLink = ChainLink(), detail: str = "", **changes: Any) -> Event:  # noqa: B008 - frozen
+BEGINNING = ChainLink()
+
+
+def event(account_id: str = "alice", before: ChainLink = BEGINNING, detail: str = "", **changes: Any) -> Event:
     """The event behind that one."""
     made = Event(
         account_id=account_id, seq=before.seq + 1, kind="seen", at=NOW, address="192.0.2.1", browser="", detail=detail, mac=b""

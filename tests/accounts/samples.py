@@ -1,7 +1,7 @@
 """What operations are tried on: a moment, an account, somebody logged on, and a key that really signs."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Unpack
 
 from msgspec.structs import replace
 
@@ -79,14 +79,15 @@ def bound(account: Account, stub: StubKey | None = None, *, at: timedelta = -DAY
     return replace(account, keys=(*account.keys, replace(made, bound_at=NOW + at))), stub
 
 
-def answered(ceremony: Ceremony, stub: StubKey, **faults: Any) -> Answer:
+def answered(ceremony: Ceremony, stub: StubKey, **faults: Unpack[Faults]) -> Answer:
     """What the page sends once the key was touched."""
-    given: Faults = faults  # type: ignore[assignment]  # a dict of what tests name
     ask = stub.create if ceremony.kind == "create" else stub.get
-    return Answer(ceremony.token, ask(ceremony.options, ORIGIN, **given), "")
+    return Answer(ceremony.token, ask(ceremony.options, ORIGIN, **faults), "")
 
 
-def touched(account: Account, session: Session, stub: StubKey, purpose: ceremonies.Use = "logon", **faults: Any) -> Answer:
+def touched(
+    account: Account, session: Session, stub: StubKey, purpose: ceremonies.Use = "logon", **faults: Unpack[Faults]
+) -> Answer:
     """A touch of this key, for this session."""
     ceremony = ceremonies.begin_use(SETTINGS, purpose, account, session.id, account.keys)
     return answered(ceremony, stub, **faults)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from backends.records import Account
 from tests.accounts.samples import MINUTE, NOW, SECOND, SETTINGS, account, act
 from webapp.accounts import codes
-from webapp.accounts.codes import TooSoon, Wrong
+from webapp.accounts.codes import Purpose, TooSoon, Wrong
 
 KEYS = ("first secret " * 4, "second secret " * 4)
 CODE = codes.new("a", "s", "bind", "alice@example.com", NOW, KEYS[0])
@@ -100,10 +100,12 @@ def test_a_code_lives_for_ten_minutes() -> None:
 @pytest.mark.parametrize(
     ("session_id", "purpose", "email"), [("t", "bind", None), ("s", "email", None), ("s", "bind", "bob@example.com")]
 )
-def test_a_code_waits_only_in_the_session_for_the_purpose_and_at_the_address(session_id: str, purpose: str, email: str) -> None:
+def test_a_code_waits_only_in_the_session_for_the_purpose_and_at_the_address(
+    session_id: str, purpose: Purpose, email: str | None
+) -> None:
     was, digits = prepared()
     with pytest.raises(Wrong, match="none waiting") as caught:
-        codes.consume(was, act(), session_id, purpose, digits, email)  # type: ignore[arg-type]  # the words above
+        codes.consume(was, act(), session_id, purpose, digits, email)
     assert caught.value.trace is None
 
 

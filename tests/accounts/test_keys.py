@@ -1,5 +1,7 @@
 """Binding, naming, suspending and unbinding keys."""
 
+from typing import Unpack
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -11,13 +13,13 @@ from webapp.accounts import ceremonies, keys, sessions
 from webapp.accounts.ceremonies import Failed
 from webapp.accounts.decision import Decision, Refused
 from webapp.accounts.keys import KeyNotBound
-from webapp.testing.stub_key import StubKey
+from webapp.testing.stub_key import Faults, StubKey
 
 CODES = (RecoveryCode(digest=b"1", made_at=NOW), RecoveryCode(digest=b"2", made_at=NOW, spent_at=NOW))
 OPENING = Opening(asked_at=NOW, opens_at=NOW + 3 * DAY)
 
 
-def bind(was: Account, session: Session, stub: StubKey, name: str = "", **faults: object) -> Decision:
+def bind(was: Account, session: Session, stub: StubKey, name: str = "", **faults: Unpack[Faults]) -> Decision:
     answer = answered(ceremonies.begin_bind(SETTINGS, was, session.id), stub, **faults)
     return keys.bind(was, act(), session.id, answer, name, "new token")
 

@@ -1,5 +1,7 @@
 """What can be taken back of an event: found by its moment, and only as long as it is there."""
 
+from datetime import datetime
+
 import pytest
 from msgspec.structs import replace
 
@@ -10,8 +12,8 @@ from webapp.accounts.decision import Refused
 from webapp.accounts.undoing import Made
 
 
-def event(kind: str, at: object = NOW) -> Event:
-    return Event(account_id="alices-id", seq=1, kind=kind, at=at, address="", browser="", detail="", mac=b"")  # type: ignore[arg-type]  # a kind
+def event(kind: str, at: datetime = NOW) -> Event:
+    return Event(account_id="alices-id", seq=1, kind=kind, at=at, address="", browser="", detail="", mac=b"")
 
 
 def with_codes() -> Account:

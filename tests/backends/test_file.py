@@ -757,7 +757,7 @@ def _files(directory: Path) -> list[Path]:
 
 def _opened(directory: Path) -> list[str]:
     """What of this directory this process has open."""
-    links = (os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))  # noqa: PTH208 - is no Path
+    links = (os.path.realpath(link) for link in Path("/proc/self/fd").iterdir())
     return [link for link in links if link.startswith(str(directory))]
 
 
