@@ -57,7 +57,7 @@ def expire() -> None:
             if until is not None:
                 with suppress(AccountGone):  # removed meanwhile, and its events with it
                     await commits.change(ctx, account, history.expire, until)
-                expired += until.seq - account.checkpoint.seq
+                    expired += until.seq - account.checkpoint.seq
         return expired
 
     click.echo(f"Deleted {run(work)} events.")
