@@ -158,9 +158,11 @@ async def too_old(scope: Any, receive: Any, send: Any, found: str) -> None:
 async def _not_signed_in(request: Request, why: Exception) -> Response:
     """To the logon, and back afterwards. Who had a session is told that it ended.
 
-    A page that htmx works on is loaded anew: its session may just have got a new cookie in another tab.
+    A page that htmx works on is loaded anew: its session may just have got a new cookie in another tab. One that answered a form
+    would send that form again.
     """
-    if responses.by_htmx(request):
+    page = paths.referred(request)
+    if responses.by_htmx(request) and (not page or paths.opens(request, page)):
         return Response(None, 200, {"hx-refresh": "true"})
     wanted, ended = _wanted(request), request.method == "POST" or cookies.token(request)
     query = {"next": wanted, "notice": "ended" if ended else ""}
@@ -175,12 +177,23 @@ async def _key_owed(request: Request, why: Exception) -> Response:
 
 
 def _wanted(request: Request) -> str:
-    """Where somebody was: the page that was asked for, or that the form stands on; of the logon's steps, what they lead to."""
-    asked = f"{request.url.path}?{request.url.query}".rstrip("?")
-    page = asked if request.method == "GET" else paths.referred(request)
-    if not page or paths.is_below(page, responses.url(request, "logon.show")):
-        page = (request.state.form if "form" in request.state else request.query_params).get("next", "")
-    return paths.local(request, page)
+    """Where somebody was; of the logon's steps, what they lead to."""
+    page = _page(request)
+    return _ahead(request) if not page or paths.is_below(page, responses.url(request, "logon.show")) else page
+
+
+def _page(request: Request) -> str:
+    """The page that was asked for, or that the form stands on; if that does not open, what the form leads to, or a page above."""
+    if request.method == "GET":
+        return paths.local(request, f"{request.url.path}?{request.url.query}".rstrip("?"))
+    page = paths.referred(request, with_query=True)
+    return page if paths.opens(request, page) else _ahead(request) or paths.nearest(request, page)
+
+
+def _ahead(request: Request) -> str:
+    """What a step leads to, as it carries it along."""
+    carried = request.state.form if "form" in request.state else request.query_params
+    return paths.local(request, carried.get("next") or carried.get("then", ""))
 
 
 async def _binding_owed(request: Request, why: Exception) -> Response:
@@ -193,10 +206,9 @@ async def _already_signed_in(request: Request, why: Exception) -> Response:
 
 async def _not_proven(request: Request, why: Exception) -> Response:
     """To the step that gives the proof, and then back to the page that wanted it. Who lost it meanwhile is told why."""
-    asks = request.method == "GET"
-    page = paths.local(request, request.url.path) if asks else paths.referred(request)
-    query = {"then": page} if page and page != responses.url(request, "binding.show") else {}
-    return responses.go(request, "binding.show", query if asks else query | {"notice": "late"})
+    page = _page(request)
+    query = {"then": page} if page and page.partition("?")[0] != responses.url(request, "binding.show") else {}
+    return responses.go(request, "binding.show", query if request.method == "GET" else query | {"notice": "late"})
 
 
 _BAD_FORMS = {
@@ -216,7 +228,7 @@ _INSTEAD = {
 
 def _back(request: Request) -> tuple[str, Text] | None:
     """To the page that the form stands on; None if it is still there, or nobody knows which."""
-    page = "" if request.method == "GET" or responses.by_htmx(request) else paths.referred(request)
+    page = "" if request.method == "GET" or responses.by_htmx(request) else _page(request)
     return (page, _("Back to the page")) if page else None
 
 

@@ -57,12 +57,20 @@ def test_a_form_that_was_refused_leads_back_to_the_page_that_it_stands_on(keyste
     assert visitor.submit("/language", language="zh-CN").headers["location"] == page
 
 
+def test_a_form_on_a_page_that_answered_one_leads_back_to_a_page_that_opens(keystead: Site) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    for back, page in (("/account/email/verify", "/account/email"), ("/logoff", "/"), ("/apps/touch/begin?x", "/"), ("//x", "/")):
+        assert visitor.post("/language", {"language": "zh-CN", "back": back}).headers["location"] == page
+
+
 @pytest.mark.parametrize("code", ["xx", "zh-TW", "", "../en", "zh-CN; Domain=example.com", "x" * 5000, "zh-CN\r\nx: y"])
 def test_nothing_but_a_language_of_ours_is_taken(keystead: Site, code: str) -> None:
     visitor = keystead.visitor()
-    answer = visitor.post("/language", {"language": code, "back": "//evil.example"})
-    assert answer.headers["location"] == "/"
-    assert "set-cookie" not in answer.headers
+    for back in ("//evil.example", "/logon?@\\evil.example"):
+        answer = visitor.post("/language", {"language": code, "back": back})
+        assert answer.headers["location"] == "/"
+        assert "set-cookie" not in answer.headers
 
 
 @pytest.mark.parametrize("cookie", ["xx", "en-GB", "<script>", "x" * 4000])

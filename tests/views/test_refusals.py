@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.responses import PlainTextResponse
 
 from backends.protocol import Unavailable
 from tests.views.people import bound, proven
-from tests.views.test_routes import request, rows
+from tests.views.test_routes import OPEN_TO_EVERYBODY, request, rows
 from webapp.accounts import limits
 from webapp.testing.clock import Clock
 from webapp.testing.site import Site
@@ -85,6 +86,123 @@ def test_who_owes_the_key_is_led_back_to_where_it_was_owed(keystead: Site, half_
     half_signed_in.follow(answer)
     half_signed_in.begin_key()
     assert half_signed_in.finish_key(stub_key).headers["location"] == "/account/sessions"
+
+
+def end_all(site: Site, key: StubKey) -> None:
+    """All sessions of zoe are ended elsewhere."""
+    other = site.visitor()
+    other.log_on("zoe", site.password, key)
+    other.post("/account/sessions/end-others")
+    other.log_off()
+
+
+def wanted(answer: httpx2.Response) -> str:
+    """The page that the logon leads back to, to which this answer leads."""
+    target = httpx2.URL(answer.headers.get("hx-redirect") or answer.headers["location"])
+    assert target.path == "/logon"
+    return str(target.params.get("next", ""))
+
+
+@pytest.mark.parametrize("htmx", [False, True], ids=["plain", "htmx"])
+def test_every_form_of_a_session_that_ended_leads_to_a_page_that_opens(keystead: Site, stub_key: StubKey, htmx: bool) -> None:
+    """Also where a page answered that very form, and stands at an address that no link leads to."""
+    visitor, stranger = bound(keystead, stub_key), keystead.visitor()
+    event = visitor.get("/account/activity").text.partition("/account/activity/")[2].partition('"')[0]
+    judged = 0
+    for row in rows(keystead):
+        if row.method != "POST" or row.name in OPEN_TO_EVERYBODY:
+            continue
+        at = row.path.replace("{key}", stub_key.slug).replace("{id}", event)
+        headers = came_from(stranger, keystead, at) | ({"hx-request": "true"} if htmx else {})
+        answer = stranger.client.post(at, headers=headers)
+        page = at if "hx-refresh" in answer.headers else wanted(answer)
+        assert page or at.startswith(("/logon/", "/apps/")), f"{at} leads nowhere"
+        if page:
+            answer = visitor.get(page)
+            assert answer.status_code in (200, 303), f"{at} leads to {page}: {answer.status_code}"
+        judged += 1
+    assert judged > 25
+
+
+def test_the_touch_for_an_application_that_comes_too_late_leads_on_to_the_application(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock
+) -> None:
+    app = keystead.behind(PlainTextResponse("the wiki"), "wiki", fresh=1)
+    visitor = bound(keystead, stub_key)
+    keystead_clock.move(timedelta(minutes=1))
+    entry = visitor.open(f"{app.url}/page?q=1").url
+    asks = visitor.page.form("/apps/touch/begin")
+    assert asks
+    visitor.submit("/apps/touch/begin")
+    touch = visitor.answer(stub_key)
+    end_all(keystead, stub_key)
+    answers = [
+        visitor.client.post(action, data=fields, headers=came_from(visitor, keystead, at))
+        for at, action, fields in (
+            (f"/apps/enter?{entry.query.decode()}", "/apps/touch/begin", asks.fields),
+            ("/apps/touch/begin", "/apps/touch/finish", touch),
+            ("", "/apps/touch/finish", touch),
+        )
+    ]
+    for answer in answers:
+        leads = httpx2.URL(wanted(answer))
+        assert (leads.path, leads.params) == ("/apps/enter", entry.params)
+    visitor.follow(answers[0])
+    visitor.follow(visitor.submit("/logon", username="zoe", password=keystead.password))
+    visitor.begin_key()
+    assert visitor.follow(visitor.finish_key(stub_key)).text == "the wiki"
+
+
+def test_a_form_on_a_page_that_answered_one_leads_back_to_where_that_began(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock
+) -> None:
+    visitor, keys = bound(keystead, stub_key), f"{U2F}/keys/{stub_key.slug}"
+    visitor.get(f"/account/security?rename={stub_key.slug}")
+    assert visitor.submit("/name", name=" ").status_code == 422
+    forms = {f"{keys}/name": (visitor.page.form("/name"), "/account/security")}
+    keystead_clock.move(timedelta(minutes=1))
+    visitor.get(f"{keys}/unbind")
+    visitor.submit("/prove/begin")
+    forms[f"{U2F}/prove/begin"] = (visitor.page.ceremony, f"{keys}/unbind")
+    visitor.get(f"{U2F}?then=/account/email")
+    visitor.submit("/prove/begin")
+    forms[f"{U2F}/prove/finish"] = (visitor.page.ceremony, "/account/email")
+    end_all(keystead, stub_key)
+    for at, (form, leads) in forms.items():
+        assert form
+        for htmx in ({}, {"hx-request": "true"}):
+            headers = came_from(visitor, keystead, at) | htmx
+            assert wanted(visitor.client.post(form.action, data=form.fields, headers=headers)) == leads, at
+    headers = came_from(visitor, keystead, f"{U2F}?then=/account/email") | {"hx-request": "true"}
+    answer = visitor.client.post(f"{U2F}/prove/begin", headers=headers)
+    assert answer.headers["hx-refresh"] == "true", "a page that opens is loaded anew"
+
+
+@pytest.mark.parametrize("field", ["next", "then"])
+def test_a_form_of_a_session_that_ended_leads_to_no_other_site(keystead: Site, field: str) -> None:
+    visitor = keystead.visitor()
+    for path in ("//evil.example", "https://evil.example/", "/\\evil.example", "/%2e%2e/wiki"):
+        for action in ("/logon/key/begin", f"{U2F}/prove/begin", "/apps/touch/finish"):
+            assert wanted(visitor.post(action, {field: path})) == ""
+
+
+def test_a_refusal_of_a_form_on_a_page_that_answered_one_leads_back_to_a_page_that_opens(keystead: Site) -> None:
+    visitor = proven(keystead)
+    headers = came_from(visitor, keystead, "/account/email/verify")
+    assert link_of(visitor.client.post("/account/email/verify", content=b"\xff", headers=headers)) == "/account/email"
+
+
+def test_who_loses_the_proof_comes_back_to_a_page_that_opens_as_it_was(
+    keystead: Site, stub_key: StubKey, keystead_clock: Clock
+) -> None:
+    visitor, slug = bound(keystead, stub_key), stub_key.slug
+    keystead_clock.move(timedelta(minutes=10))
+    for at, back in (
+        (f"/account/security?rename={slug}", f"/account/security?rename={slug}"),
+        ("/account/email/verify", "/account/email"),
+    ):
+        answer = visitor.client.post(f"{U2F}/keys/{slug}/name", headers=came_from(visitor, keystead, at))
+        assert dict(httpx2.URL(answer.headers["location"]).params) == {"then": back, "notice": "late"}
 
 
 # too often

@@ -76,6 +76,19 @@ def test_a_form_with_a_referer_that_is_no_address_is_answered(keystead: Site, st
     )
 
 
+@pytest.mark.parametrize(
+    ("page", "nearest"),
+    [
+        ("/account/email?x=1", "/account/email?x=1"), ("/account/email/verify?x=1", "/account/email"), ("/logoff", ""),
+        ("/account/security/u2f/keys/AA/name", "/account/security/u2f"), ("/" + "a/" * 1000, ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_page_that_does_not_open_is_left_for_the_nearest_above_that_does(mounted: Site, page: str, nearest: str) -> None:
+    prefix, asks = "/account-center", request(mounted.settings)
+    asks.scope["app"] = mounted.app
+    assert paths.nearest(asks, prefix + page) == (prefix + nearest if nearest else "")
+
+
 def test_the_logon_goes_on_to_nothing_beside_the_mount(mounted: Site) -> None:
     for wanted in ("/wiki", "/account-center/../wiki", "//evil.example"):
         visitor = mounted.visitor()

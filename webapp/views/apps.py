@@ -182,7 +182,7 @@ def _touch(request: Request, who: Authenticated, entry: Entry, **begun: Unpack[B
         ask=ask,
         keys=responses.keys(ask.keys),
         device=responses.device(request),
-        carried=list(entry.fields.items()),
+        carried=[*entry.fields.items(), ("next", _address(request, entry))],
         **touches.shown(request, begun.get("ceremony"), begun.get("failure")),
     )
 

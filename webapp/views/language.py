@@ -16,4 +16,5 @@ async def choose(request: Request) -> Response:
         if who := await guards.chooser(request):
             await who.change(identities.speak, chosen.code)
         cookies.speak(request, chosen)
-    return responses.go_to(request, paths.local(request, form.get("back", ""), responses.url(request, "account.root")))
+    back = paths.nearest(request, paths.local(request, form.get("back", "")))
+    return responses.go_to(request, back or responses.url(request, "account.root"))

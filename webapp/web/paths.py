@@ -2,11 +2,12 @@
 
 from urllib.parse import unquote, urlsplit
 
+from starlette.routing import Match
 from starlette.types import Scope
 
 from webapp.web.state import Request
 
-MAX_PATH = 2048
+MAX_PATH, MAX_UP = 2048, 4
 CHECK = "/check"
 """What proxies ask whether somebody may open an app."""
 APP_HOST = "/.keystead/"
@@ -41,6 +42,21 @@ def referred(request: Request, *, with_query: bool = False) -> str:
         return ""
     ours = f"{page.scheme}://{page.netloc}" == request.state.settings.origin
     return local(request, f"{page.path}?{page.query}" if with_query and page.query else page.path) if ours else ""
+
+
+def opens(request: Request, page: str) -> bool:
+    """Whether this page of ours opens by its address. One that answered a form stands at the form's, which may not."""
+    scope = {"type": "http", "method": "GET", "path": page.partition("?")[0], "root_path": request.state.settings.prefix}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+
+def nearest(request: Request, page: str) -> str:
+    """The page if it opens, or the nearest above it that does; empty if none does. The forms of a page stand close below it."""
+    for _ in range(MAX_UP):
+        if opens(request, page):
+            return page
+        page = page.partition("?")[0].rpartition("/")[0]
+    return ""
 
 
 def is_below(path: str, folder: str) -> bool:
