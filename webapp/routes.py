@@ -40,7 +40,7 @@ from webapp.views import (
     sessions,
     trying,
 )
-from webapp.web import client, cookies, headers, paths, responses
+from webapp.web import client, cookies, guards, headers, paths, responses
 from webapp.web.forms import BadForm
 from webapp.web.guards import View
 from webapp.web.state import Request
@@ -233,7 +233,8 @@ def _back(request: Request) -> tuple[str, Text] | None:
 
 
 async def _bad_form(request: Request, bad: Any) -> Response:
-    return responses.refusal(request, bad.status, _("That could not be read"), _BAD_FORMS[bad.status], link=_back(request))
+    title = _("That could not be read")
+    return await _before_judging(request, bad.status, title, _BAD_FORMS[bad.status], link=_back(request))
 
 
 async def _too_often(request: Request, often: Any) -> Response:
@@ -279,7 +280,14 @@ async def _http(request: Request, refused: Any) -> Response:
         ),
     }
     title, text = titles.get(refused.status_code, (_("That did not work"), _("The request could not be understood.")))
-    return responses.refusal(request, refused.status_code, title, text, headers=refused.headers)
+    return await _before_judging(request, refused.status_code, title, text, headers=refused.headers)
+
+
+async def _before_judging(request: Request, status: int, title: Text, text: Text, **more: Any) -> Response:
+    """A refusal for which nobody has looked yet who is logged on. A page has that in its head."""
+    if not responses.by_htmx(request) and not paths.is_for_apps(request.scope):
+        await guards.look(request)
+    return responses.refusal(request, status, title, text, **more)
 
 
 async def _our_fault(request: Request, why: Exception) -> Response:

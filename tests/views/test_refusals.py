@@ -10,10 +10,12 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from backends.protocol import Unavailable
+from backends.records import Account
 from tests.views.people import bound, proven
 from tests.views.test_routes import OPEN_TO_EVERYBODY, request, rows
 from webapp.accounts import limits
 from webapp.testing.clock import Clock
+from webapp.testing.page import Page
 from webapp.testing.site import Site
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import U2F, Visitor
@@ -314,3 +316,74 @@ def test_every_other_refusal_leads_on(keystead: Site, keystead_visitor: Visitor)
     ):
         assert 400 <= answer.status_code < 500
         assert link_of(answer) == leads
+
+
+# whose page it is
+
+
+def missing_key(visitor: Visitor) -> httpx2.Response:
+    return visitor.get(f"{U2F}/keys/AA/unbind")
+
+
+def too_often(visitor: Visitor) -> httpx2.Response:
+    return [visitor.post("/account/recovery/rehearsal", {"code": "x"}) for _ in range(11)][-1]
+
+
+REFUSED: dict[str, tuple[int, Callable[[Visitor], httpx2.Response]]] = {
+    "no such page": (404, lambda visitor: visitor.get("/nowhere")),
+    "no such file": (404, lambda visitor: visitor.get("/static/nothing.css")),
+    "not by this method": (405, lambda visitor: visitor.client.get("/logoff")),
+    "no form": (400, lambda visitor: visitor.post("/account/email", body=b"\xff")),
+    "too large": (413, lambda visitor: visitor.post("/language", body=b"x" * 70_000)),
+    "no such key": (404, missing_key),
+    "no such session": (404, lambda visitor: visitor.post("/account/sessions/x/end")),
+    "no such application": (404, lambda visitor: visitor.get("/apps/enter")),
+    "too often": (429, too_often),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_whoever_is_logged_on_can_log_off_on_the_page_of_every_refusal(keystead: Site, stub_key: StubKey, refused: str) -> None:
+    visitor, (status, ask) = bound(keystead, stub_key), REFUSED[refused]
+    answer = ask(visitor)
+    assert answer.status_code == status
+    page = Page.read(answer.text)
+    assert "Logged on as zoe" in page.text
+    assert page.form("/logoff")
+
+
+@pytest.mark.parametrize("refused", ["no such page", "not by this method", "no form", "too large"])
+def test_nobody_else_is_named_on_one_and_no_query_is_asked_twice(
+    keystead: Site, keystead_visitor: Visitor, stub_key: StubKey, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """A session that owes its key is nobody's yet, and a panel has no head."""
+    owner, half, asked = bound(keystead, stub_key), keystead.visitor(), list[str]()
+    half.log_on("zoe", keystead.password)
+    account = keystead.backend.account
+
+    async def counted(account_id: str) -> Account | None:
+        asked.append(account_id)
+        return await account(account_id)
+
+    monkeypatch.setattr(keystead.backend, "account", counted)
+    ask = REFUSED[refused][1]
+    for visitor, queries in ((keystead_visitor, 0), (half, 1), (owner, 1)):
+        asked.clear()
+        page = Page.read(ask(visitor).text)
+        assert ("Logged on as zoe" in page.text) is (visitor is owner)
+        assert len(asked) == queries
+    owner.client.headers["hx-request"] = "true"
+    asked.clear()
+    ask(owner)
+    assert not asked
+
+
+@pytest.mark.parametrize("refused", ["no such page", "too large"])
+def test_a_page_that_does_not_exist_does_not_exist_either_while_the_records_are_away(
+    keystead: Site, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    visitor = keystead.visitor()
+    visitor.log_on("zoe", keystead.password)
+    monkeypatch.setattr(keystead.backend, "account", away)
+    status, ask = REFUSED[refused]
+    assert ask(visitor).status_code == status

@@ -26,7 +26,7 @@ from webapp import clock, languages
 from webapp.accounts import commits, sessions
 from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Claim, Context, Level
-from webapp.accounts.decision import Operation
+from webapp.accounts.decision import AccountGone, Operation
 from webapp.accounts.sessions import KeyOwed, NotSignedIn
 from webapp.web import client, cookies, forms
 from webapp.web.state import Request
@@ -133,6 +133,12 @@ async def chooser(request: Request) -> ToBind | None:
         return None
 
 
+async def look(request: Request) -> None:
+    """See whose page it is, for a refusal that came before anybody was judged: nobody's, where that cannot be known."""
+    with suppress(Unavailable, Uncertain, AccountGone):
+        await chooser(request)
+
+
 async def end_session(ctx: Context, token: str) -> None:
     """End the session whose token this browser no longer carries. If the backend cannot, it expires by itself."""
     with suppress(Unavailable, Uncertain):
@@ -164,4 +170,6 @@ async def _somebody(request: Request, kind: type[W], level: Level, *, to_bind: b
     if session.stage == "authenticated" and clock.now() - session.seen_at >= sessions.SEEN_EVERY:
         account = await commits.change(context, account, sessions.seen, session.id)
         session = sessions.get(account, session.id)
+    if session.stage == "authenticated":
+        request.state.account = account
     return kind(context, account, session)

@@ -180,7 +180,8 @@ def _back(request: Request) -> str:
 def _render(request: Request, template: str, context: dict[str, Any]) -> str:
     here = getattr(request.scope.get("route"), "name", "")
     settings = request.state.settings
-    common = {"name": settings.name, "help": settings.help, "site": settings, "here": here, "account": None, "notice": None}
+    common = {"name": settings.name, "help": settings.help, "site": settings, "here": here, "notice": None}
+    common["account"] = request.scope["state"].get("account")
     common["has_apps"] = bool(request.state.apps.last)
     common["back"] = _back(request)
     account = context.get("account")

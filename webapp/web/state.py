@@ -47,6 +47,8 @@ class State(_State):
     apps: Apps
     form: dict[str, str]
     """Set by the guard of a view that takes a form, before anybody is judged."""
+    account: Account
+    """Set by the guard that has found who is logged on: pages have it in their head."""
     fresh_token: str
     """Set by `cookies` when this answer must carry a new session cookie; empty text takes the cookie away."""
     known_browser: str
