@@ -6,6 +6,8 @@ from collections.abc import Generator
 
 import pytest
 
+from webapp.accounts import apps
+
 STRICT = os.environ.get("CI", "").lower() in ("1", "true") or "KEYSTEAD_CI" in os.environ
 
 
@@ -36,6 +38,14 @@ def pytest_collection_finish() -> None:
 def anyio_backend() -> str:
     """Async tests run on asyncio: uvicorn and pymongo know no other loop."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_looks_at_the_apps_meanwhile() -> Generator[None]:
+    """A process looks at them every few seconds, which would be among the queries that tests count, or have fail."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apps, "LOOK_EVERY", 3600.0)
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,7 +81,8 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
     census, apps = Census(settings.sealing_keys), Apps()
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tend, backend, settings.secret_keys[0], population, apps)
+            tasks.start_soon(_tend, backend, settings.secret_keys[0], population)
+            tasks.start_soon(apps.run, backend)
             tasks.start_soon(sender.run)
             tasks.start_soon(census.run, backend)
             yield {
@@ -102,15 +103,12 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
         await backend.close()
 
 
-async def _tend(backend: Backend, key: str, population: Population, apps: Apps) -> None:
-    """What is done now and then: mark which secret signs, ask how many accounts and what apps there are, and purge what is
-    expired.
-    """
+async def _tend(backend: Backend, key: str, population: Population) -> None:
+    """What is done now and then: mark which secret signs, ask how many accounts there are, and purge what is expired."""
     while True:
         try:
             await rotation.mark(backend, key)
             await population.ask(backend)
-            await apps.read(backend)
             await anyio.sleep(PURGE_EVERY)
             await backend.purge(clock.now())
             await joining.purge(backend, clock.now())

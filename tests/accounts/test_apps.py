@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from backends.file import FileBackend
-from backends.protocol import Backend
+from backends.protocol import Backend, Unavailable
 from backends.records import Account, App, Proof
 from tests.accounts.samples import DAY, MINUTE, NOW, SECOND, SETTINGS, account, act, key, logged_on, settings
+from tests.notifications.post import until
 from webapp.accounts import apps, identities
 from webapp.accounts.apps import Apps
 from webapp.accounts.context import Context
@@ -244,6 +245,29 @@ async def test_a_process_that_knows_an_app_forgets_it_within_the_lease(
     assert await known.at(backend, "wiki.example.com")
     seconds = apps.LEASE
     assert await known.at(backend, "wiki.example.com") is None
+
+
+async def test_whoever_only_looks_at_what_was_read_last_sees_a_change_soon(
+    ctx: Context, backend: FileBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the backend could not be asked in between."""
+    monkeypatch.setattr(apps, "LEASE", 0.0)
+    monkeypatch.setattr(apps, "LOOK_EVERY", 0.01)
+    known = Apps()
+    task = asyncio.create_task(known.run(backend))
+
+    async def away(account_id: str) -> Account | None:
+        raise Unavailable("away")
+
+    await apps.change(ctx, "add", app())
+    await until(lambda: bool(known.last))
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(backend, "account", away)
+        await asyncio.sleep(0.05)
+        assert known.last
+    await apps.change(ctx, "remove", app())
+    await until(lambda: not known.last)
+    task.cancel()
 
 
 async def test_the_lease_counts_from_before_the_apps_were_read(

@@ -63,6 +63,13 @@ def bound(visitor: Visitor, site: Site, key: StubKey) -> None:
     visitor.log_off()
 
 
+def test_the_sites_own_pages_lead_to_it_at_once(keystead: Site) -> None:
+    keystead.behind(wiki(), "wiki")
+    visitor = keystead.visitor()
+    visitor.log_on(*me(keystead))
+    assert "/account/apps" in visitor.page.links
+
+
 def test_a_stranger_is_led_to_the_logon_and_back_to_the_page(keystead: Site, keystead_visitor: Visitor) -> None:
     app = keystead.behind(wiki(), "wiki")
     assert app.url == "http://wiki.localhost:8000"

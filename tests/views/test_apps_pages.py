@@ -1,16 +1,20 @@
 """What people see of the applications behind a site: those they may open, and where a logon leads."""
 
 import html
+import time
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from starlette.responses import PlainTextResponse
 
+from webapp import clock
+from webapp.accounts import apps
 from webapp.accounts.apps import Apps
 from webapp.testing.behind import PROXY
 from webapp.testing.clock import Clock
-from webapp.testing.site import Site
+from webapp.testing.site import Site, running
 from webapp.testing.stub_key import StubKey
 from webapp.testing.visitor import Visitor
 from webapp.web import probe
@@ -39,6 +43,27 @@ def test_applications_stand_in_the_order_of_their_titles_without_those_that_are_
 def test_where_nothing_is_open_the_page_says_so(keystead: Site, keystead_visitor: Visitor) -> None:
     keystead_visitor.log_on("zoe", keystead.password)
     assert "There is no application yet" in text(keystead_visitor)
+
+
+def test_every_process_leads_to_the_applications_soon_after_the_first_was_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a query for it when a page is shown."""
+    monkeypatch.setattr(apps, "LEASE", 0.0)
+    monkeypatch.setattr(apps, "LOOK_EVERY", 0.05)
+    keys = ("a secret that is only for tests, and long enough",)
+    with running(tmp_path, secret_keys=keys) as one, running(tmp_path, secret_keys=keys) as other:
+        visitors = [site.visitor() for site in (one, other)]
+        for visitor in visitors:
+            visitor.log_on(one.account.username, one.password)
+            assert "/account/apps" not in visitor.page.links
+        one.call(apps.change, one.context, "add", apps.new(one.settings, "wiki", ["http://wiki.localhost:9001"], clock.now()))
+        for visitor in visitors:
+            end = time.monotonic() + 5
+            while "/account/apps" not in visitor.page.links and time.monotonic() < end:
+                time.sleep(0.05)
+                visitor.get("/account")
+            assert "/account/apps" in visitor.page.links
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,17 @@ All of them stand on one record, the site's own, so that they are changed in one
 and checked with the accounts.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from backends.protocol import Backend, UsernameTaken
+from backends.protocol import Backend, Unavailable, UsernameTaken
 from backends.records import Account, App, Proof, Session
 from webapp.accounts import commits, groups, passwords, sessions
 from webapp.accounts.context import Act, Context
@@ -26,6 +28,8 @@ MAX_APPS, MAX_ORIGINS, MAX_TITLE = 200, 20, 60
 MAX_FRESH = timedelta(days=1)
 LEASE = 2.0
 """Seconds for which a process may go on with the apps that it has read. Whoever changes them waits for that long."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks at them for the sake of pages, which say that there are some and ask no backend for it."""
 EVERYONE = "everyone"
 """The group that everybody is in: no group of an account can have this name."""
 
@@ -77,6 +81,13 @@ class Apps:
                 if address.startswith(f"{origin}/"):
                     return Place(app, origin, address.removeprefix(origin))
         return None
+
+    async def run(self, backend: Backend) -> None:
+        """Read them again and again, so that `last` is not old. While the backend cannot, they stay as they were."""
+        while True:
+            with suppress(Unavailable):
+                await self.read(backend)
+            await asyncio.sleep(LOOK_EVERY)
 
     def forget(self) -> None:
         """Read them again at the next request: for whoever changes them in this process."""

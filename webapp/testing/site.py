@@ -154,7 +154,9 @@ class Site:
             self.settings, name, [origin], clock.now(), title=title, key_required=key == "required", fresh=within, of=groups
         )
         self.call(apps.change, self.context, "add", made)
-        self.state["apps"].forget()
+        known = self.state["apps"]
+        known.forget()
+        self.call(known.read, self.backend)
         answering, state = self._leaving.enter_context(started(app, self.portal))
         self.hosts.behind[apps.host_of(made.origins[0])] = Relay(answering, self.hosts.keystead, made.origins[0], state)
         return Behind(name, made.origins[0])
