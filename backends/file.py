@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import heapq
 import sqlite3
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Self, TypeVar
@@ -18,7 +18,20 @@ import msgspec
 
 from backends import group_commit, sqlite_file
 from backends.group_commit import Query
-from backends.protocol import MAX_NAME, KeyTaken, NotEmpty, Unavailable, UsernameTaken, credentials, due_at, fold
+from backends.protocol import (
+    MAX_NAME,
+    Damaged,
+    KeyTaken,
+    NotEmpty,
+    OnDamaged,
+    Unavailable,
+    UsernameTaken,
+    credentials,
+    due_at,
+    fold,
+    readable,
+    refuse,
+)  # fmt: skip
 from backends.records import Account, Attempts, Event, Record
 from backends.sqlite_file import File
 from backends.sqlite_schema import from_milliseconds, milliseconds
@@ -32,11 +45,16 @@ _LAST = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Account).decode
 
+# As bytes: of text that is none any more, SQLite's words would repeat all of it.
+_ONE = "SELECT id, CAST(document AS BLOB) FROM accounts WHERE id = ?"
 # One statement for every name. Two accounts of an address are enough to know that it is not one's own.
-_NAMED = """SELECT 1, document FROM accounts WHERE folded_username = :name
-    UNION ALL SELECT 0, document FROM (SELECT document FROM accounts WHERE folded_email = :name LIMIT 2)"""
-_PAGE = "SELECT folded_username, document FROM accounts WHERE folded_username > ? ORDER BY folded_username LIMIT ?"
-_OWING = "SELECT document FROM accounts WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+_NAMED = """SELECT 1, id, CAST(document AS BLOB) FROM accounts WHERE folded_username = :name
+    UNION ALL SELECT 0, id, CAST(document AS BLOB) FROM
+    (SELECT id, document FROM accounts WHERE folded_email = :name LIMIT 2)"""
+_PAGE = """SELECT id, CAST(document AS BLOB), folded_username FROM accounts
+    WHERE folded_username > ? ORDER BY folded_username LIMIT ?"""
+_OWING = "SELECT id, CAST(document AS BLOB) FROM accounts WHERE due_at <= ? ORDER BY due_at"
+_ALL = "SELECT id, CAST(document AS BLOB) FROM accounts ORDER BY id"
 _EVENTS_OF = """SELECT account_id, seq, kind, at, address, browser, detail, mac, state FROM events
     WHERE account_id = ? AND seq < ? ORDER BY seq DESC LIMIT ?"""
 _ALL_EVENTS = "SELECT account_id, seq, kind, at, address, browser, detail, mac, state FROM events ORDER BY account_id, seq"
@@ -106,22 +124,21 @@ class FileBackend:
         await self._run(_add(account, events))
 
     async def account(self, account_id: str) -> Account | None:
-        return next(iter(self._accounts("SELECT document FROM accounts WHERE id = ?", account_id)), None)
+        return next(map(self._decoded, self._read(_ONE, (account_id,))), None)
 
     async def account_named(self, name: str) -> Account | None:
         if len(name) > MAX_NAME:
             return None
         found = self._read(_NAMED, {"name": fold(name)})
-        by_name = [document for named, document in found if named]
-        documents = by_name or [document for _, document in found]
-        return self._decoded(documents)[0] if len(documents) == 1 else None
+        rows = [row for named, *row in found if named] or [row for _, *row in found]
+        return self._decoded(rows[0]) if len(rows) == 1 else None
 
-    async def accounts(self, after: str = "") -> AsyncIterator[Account]:
+    async def accounts(self, after: str = "", *, damaged: OnDamaged = refuse) -> AsyncIterator[Account]:
         last = fold(after)
         while page := self._read(_PAGE, (last, PAGE)):
-            for account in self._decoded(document for _, document in page):
+            for account in readable(page, self._decoded, damaged):
                 yield account
-            last = page[-1][0]
+            last = page[-1][-1]
             await asyncio.sleep(0)
 
     async def commit(self, was: Account, now: Account, events: Sequence[Event] = ()) -> bool:
@@ -130,8 +147,11 @@ class FileBackend:
     async def remove(self, account: Account) -> bool:
         return await self._run(_remove(account))
 
-    async def owing(self, now: datetime, limit: int) -> list[Account]:
-        return self._accounts(_OWING, milliseconds(now), limit)
+    async def owing(self, now: datetime, limit: int, *, damaged: OnDamaged = refuse) -> list[Account]:
+        self._must_be_open()
+        # No wait may be in this block: an open statement would keep what was read from going.
+        with self._file.or_unavailable(), contextlib.closing(self._reader.execute(_OWING, (milliseconds(now),))) as due:
+            return list(islice(readable(due, self._decoded, damaged), limit))
 
     async def size(self) -> int:
         return int(self._read("SELECT coalesce(max(rowid), 0) FROM accounts")[0][0])  # to count them would be to read them all
@@ -169,11 +189,11 @@ class FileBackend:
     async def engine_time(self) -> None:
         return None
 
-    async def dump(self) -> AsyncIterator[Record]:
+    async def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
         # One read transaction of its own: a dump of a file in use is of one moment.
         with self._connection() as db:
             db.execute("BEGIN")
-            records = _in_order(db)
+            records = self._in_order(db, damaged)
             while page := list(islice(records, PAGE)):
                 for record in page:
                     yield record
@@ -204,17 +224,33 @@ class FileBackend:
             yield db
 
     def _read(self, statement: str, values: Any = ()) -> list[Any]:
-        if self._writer.closed:
-            raise Unavailable(f"{self._file.path} is closed.")
+        self._must_be_open()
         with self._file.or_unavailable():
             return self._reader.execute(statement, values).fetchall()
 
-    def _accounts(self, statement: str, *values: Any) -> list[Account]:
-        return self._decoded(row[0] for row in self._read(statement, values))
+    def _must_be_open(self) -> None:
+        if self._writer.closed:
+            raise Unavailable(f"{self._file.path} is closed.")
 
-    def _decoded(self, documents: Iterable[str]) -> list[Account]:
-        with self._file.or_unavailable():
-            return [_decode(document) for document in documents]
+    def _decoded(self, row: Sequence[Any]) -> Account:
+        """By the row's id and document; Damaged."""
+        try:
+            return _decode(row[1])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            text = f"The row {row[0]} of {self._file.path} is no record as it stands: {error}."
+            raise Damaged(text, row[0]) from None
+
+    def _in_order(self, db: sqlite3.Connection, damaged: OnDamaged) -> Iterator[Record]:
+        """Accounts by id, each with its events behind it. SQLite orders text as Python does, which is as its UTF-8 bytes."""
+        left_out = set[str]()
+
+        def leave_out(found: Damaged) -> None:
+            damaged(found)
+            left_out.add(found.account_id)
+
+        accounts: Iterator[Record] = readable(db.execute(_ALL), self._decoded, leave_out)
+        events: Iterator[Record] = (_event(row) for row in db.execute(_ALL_EVENTS))
+        return (each for each in heapq.merge(accounts, events, key=_place) if _place(each)[0] not in left_out)
 
     def _run(self, query: Query[T]) -> Coroutine[Any, Any, T]:
         return self._writer.run(query)
@@ -335,13 +371,6 @@ def _remove(account: Account) -> Query[bool]:
 
 
 # dumps and loads
-
-
-def _in_order(db: sqlite3.Connection) -> Iterator[Record]:
-    """Accounts by id, each with its events behind it. SQLite orders text as Python does, which is as its UTF-8 bytes."""
-    accounts = (_decode(row[0]) for row in db.execute("SELECT document FROM accounts ORDER BY id"))
-    events = (_event(row) for row in db.execute(_ALL_EVENTS))
-    return heapq.merge(accounts, events, key=_place)
 
 
 def _place(record: Record) -> tuple[str, int]:

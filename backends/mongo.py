@@ -23,7 +23,17 @@ from backends import mongo_connection, mongo_documents, mongo_schema, mongo_tran
 from backends.mongo_claims import Claims, Patience
 from backends.mongo_connection import DUPLICATE, LOADING, TRIES, Client, Database, delete_all, or_unavailable
 from backends.mongo_documents import BESIDE, LOADED, Document, Stored, claims, holder, is_account
-from backends.protocol import MAX_NAME, KeyTaken, Unavailable, UsernameTaken, credentials, fold
+from backends.protocol import (
+    MAX_NAME,
+    KeyTaken,
+    OnDamaged,
+    Unavailable,
+    UsernameTaken,
+    credentials,
+    fold,
+    readable,
+    refuse,
+)  # fmt: skip
 from backends.records import Account, Attempts, Event, Record
 
 PAGE = 100
@@ -100,11 +110,11 @@ class MongoBackend:
         """Two at most of these accounts that list the claim: one that does not has lost it, or is about to have it."""
         return self._records(await self._db.accounts.find({"_id": {"$in": ids}, "claims": claim}).limit(2).to_list())
 
-    async def accounts(self, after: str = "") -> AsyncIterator[Account]:
+    async def accounts(self, after: str = "", *, damaged: OnDamaged = refuse) -> AsyncIterator[Account]:
         last = fold(after)
         while page := await self._named_after(last):
-            for document in page:
-                yield mongo_documents.account(document)
+            for account in readable(page, mongo_documents.account, damaged):
+                yield account
             last = page[-1]["folded"]
 
     @or_unavailable
@@ -112,9 +122,12 @@ class MongoBackend:
         return await self._db.accounts.find({"folded": {"$gt": folded}}).sort("folded", ASCENDING).limit(PAGE).to_list()
 
     @or_unavailable
-    async def owing(self, now: datetime, limit: int) -> list[Account]:
-        due = self._db.accounts.find({"due_at": {"$lte": now}}).sort("due_at", ASCENDING)
-        return self._records(await due.limit(limit).to_list()) if limit > 0 else []
+    async def owing(self, now: datetime, limit: int, *, damaged: OnDamaged = refuse) -> list[Account]:
+        found: list[Account] = []
+        async with self._db.accounts.find({"due_at": {"$lte": now}}).sort("due_at", ASCENDING).batch_size(limit) as due:
+            while len(found) < limit and (page := await due.to_list(limit - len(found))):
+                found += readable(page, self._record, damaged)
+        return found
 
     @or_unavailable
     async def size(self) -> int:
@@ -125,10 +138,12 @@ class MongoBackend:
         return sorted(await self._db.claims.distinct("rp_id", {"rp_id": {"$gte": ""}}))
 
     def _records(self, documents: Iterable[Document]) -> list[Account]:
-        there = [document for document in documents if is_account(document)]
-        for document in there:
-            self._remember(document["_id"], mongo_documents.stored(document))
-        return [mongo_documents.account(document) for document in there]
+        return [self._record(document) for document in documents if is_account(document)]
+
+    def _record(self, document: Document) -> Account:
+        account, beside = mongo_documents.account(document), mongo_documents.stored(document)
+        self._remember(account.id, beside)
+        return account
 
     # changing accounts
 
@@ -348,8 +363,8 @@ class MongoBackend:
                 await self._finish_removal(place)  # of one that is being added as well: whoever adds it begins anew
             return ended + len(places) + await self._claims.purge()
 
-    def dump(self) -> AsyncIterator[Record]:
-        return mongo_transfer.dump(self._db)
+    def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
+        return mongo_transfer.dump(self._db, damaged)
 
     async def load(self, records: AsyncIterable[Record]) -> int:
         return await mongo_transfer.load(self._db, records)

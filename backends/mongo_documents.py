@@ -13,12 +13,10 @@ import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from backends.protocol import KeyTaken, Unavailable, UsernameTaken, credentials, due_at, fold
+from backends.protocol import Damaged, KeyTaken, UsernameTaken, credentials, due_at, fold
 from backends.records import Account, Event
 
 Document = dict[str, Any]
-R = TypeVar("R", Account, Event)
-
 LOADED = ObjectId(bytes(12))
 """Instead of a mark of its own, for what was loaded or migrated. No account's document is ever at this mark."""
 
@@ -39,6 +37,9 @@ class Stored(msgspec.Struct, frozen=True):
     pending: list[Document]
 
 
+R = TypeVar("R", Account, Event, Stored)
+
+
 def account_document(account: Account, born: ObjectId, mark: ObjectId, events: Iterable[Event] = ()) -> Document:
     fields: Document = msgspec.to_builtins(account, builtin_types=_BSON)
     del fields["id"]
@@ -50,11 +51,11 @@ def account_document(account: Account, born: ObjectId, mark: ObjectId, events: I
 
 
 def account(document: Document) -> Account:
-    return _record(document | {"id": document["_id"]}, Account)
+    return _record(document | {"id": document["_id"]}, Account, document["_id"])
 
 
 def stored(document: Document) -> Stored:
-    return Stored(document["born"], document["mark"], document["version"], document["pending"])
+    return _record(document, Stored, document["_id"])
 
 
 def forgotten(document: Document | None) -> int:
@@ -78,15 +79,15 @@ def event_document(event: Event, born: ObjectId) -> Document:
 
 
 def event(document: Document) -> Event:
-    return _record(document, Event)
+    return _record(document, Event, document["account_id"])
 
 
-def _record(document: Document, kind: type[R]) -> R:
-    """Unavailable if somebody has changed the document to what is no record."""
+def _record(document: Document, kind: type[R], account_id: str) -> R:
+    """Damaged if somebody has changed the document to what is no record."""
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise Unavailable(f"The document {document['_id']} is no {kind.__name__.lower()} as it stands: {error}.") from None
+        raise Damaged(f"The document {document['_id']} is no record as it stands: {error}.", account_id) from None
 
 
 def insertion(document: Document) -> UpdateOne:

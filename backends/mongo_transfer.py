@@ -16,14 +16,14 @@ from backends import mongo_documents, mongo_schema
 from backends.mongo_claims import Claims
 from backends.mongo_connection import LOADING, TRIES, Database, delete_all, or_unavailable, put
 from backends.mongo_documents import LOADED, Document, claims, is_account
-from backends.protocol import NotEmpty, Unavailable
+from backends.protocol import Damaged, NotEmpty, OnDamaged, Unavailable
 from backends.records import Account, Event, Record
 
 PAGE = 1000
 """How many documents are read or written at once."""
 
 
-async def dump(db: Database) -> AsyncIterator[Record]:
+async def dump(db: Database, damaged: OnDamaged) -> AsyncIterator[Record]:
     await mongo_schema.notes(db)  # within one query's time: a page, which is allowed more, must not wait for a server
     last: str | None = None
     page: list[Document] | None = None
@@ -31,7 +31,7 @@ async def dump(db: Database) -> AsyncIterator[Record]:
         page = await _page(db.accounts.find(_between("_id", last, None)).sort("_id", ASCENDING).limit(PAGE))
         upto = page[-1]["_id"] if len(page) == PAGE else None
         async for document, events in _merged(page, _groups(db, last, upto)):
-            for record in await _consistent(db, document, events):
+            for record in await _readable(db, document, events, damaged):
                 yield record
         last = upto
 
@@ -80,6 +80,14 @@ def _between(field: str, after: str | None, upto: str | None) -> Document:
     return {field: bounds} if bounds else {}
 
 
+async def _readable(db: Database, document: Document | None, events: list[Document], damaged: OnDamaged) -> list[Record]:
+    try:
+        return await _consistent(db, document, events)
+    except Damaged as found:
+        damaged(found)
+        return []
+
+
 @or_unavailable
 async def _consistent(db: Database, document: Document | None, events: list[Document]) -> list[Record]:
     """An account and its events as they were at one time: the account was read before them, and may have changed since."""
@@ -99,10 +107,11 @@ def _records(document: Document | None, events: list[Document]) -> list[Record]:
     """An account and its own events, those included that are pending; without an account, events of nobody."""
     if document is not None and not is_account(document):
         return []
-    born, forgotten = document["born"] if document else LOADED, mongo_documents.forgotten(document)
-    pending = document["pending"] if document else []
-    own = {each["seq"]: each for each in (*pending, *events) if each["born"] == born and each["seq"] > forgotten}
     accounts = [mongo_documents.account(document)] if document else []
+    there = mongo_documents.stored(document) if document else None
+    born, pending = (there.born, there.pending) if there else (LOADED, [])
+    forgotten = mongo_documents.forgotten(document)
+    own = {each["seq"]: each for each in (*pending, *events) if each["born"] == born and each["seq"] > forgotten}
     return [*accounts, *(mongo_documents.event(own[seq]) for seq in sorted(own))]
 
 

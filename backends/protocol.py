@@ -8,14 +8,19 @@ Time is an argument (`now`): aware UTC, cut to milliseconds. Something is expire
 use the same backend at the same time. Text may be any Unicode without NUL, also 10,000 characters of it; a username or address
 has at most `MAX_NAME` characters; ids of keys are 1 to 1,023 bytes, and any of them may be incompressible. A backend never
 decides: it holds no rule of the flow.
+
+What is stored may be damaged by something else than Keystead. Who asks for such an account gets Damaged. Who asks for many may
+say with `damaged` what is to be done about each such one, and gets the others: nobody waits for ever because of somebody else.
 """
 
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NoReturn, Protocol, TypeVar
 
 from backends.records import Account, Attempts, Event, Record
+
+T = TypeVar("T")
 
 MAX_NAME = 320
 """Characters of a username or an e-mail address (RFC 5321: 64 before the @, 255 behind it)."""
@@ -31,6 +36,22 @@ class KeyTaken(Exception):
 
 class Unavailable(Exception):
     """The backend cannot answer now (no server, full disk, read-only file)."""
+
+
+class Damaged(Unavailable):
+    """What is stored of this account is no record any more; the text says which one, where, and why."""
+
+    def __init__(self, text: str, account_id: str) -> None:
+        super().__init__(text)
+        self.account_id = account_id
+
+
+OnDamaged = Callable[[Damaged], None]
+
+
+def refuse(damaged: Damaged) -> NoReturn:
+    """What is done about a damaged account where nobody says anything else."""
+    raise damaged
 
 
 class IncompatibleStore(Exception):
@@ -67,7 +88,7 @@ class Backend(Protocol):
         None if two accounts share the address, and for a name of more than MAX_NAME characters. Costs the same for each.
         """
 
-    def accounts(self, after: str = "") -> AsyncIterator[Account]:
+    def accounts(self, after: str = "", *, damaged: OnDamaged = refuse) -> AsyncIterator[Account]:
         """Every account by its folded username, without holding them all in memory; those behind `fold(after)`."""
 
     async def commit(self, was: Account, now: Account, events: Sequence[Event] = ()) -> bool:
@@ -84,8 +105,11 @@ class Backend(Protocol):
     async def events_of(self, account_id: str, limit: int, before: int | None = None) -> list[Event]:
         """The newest `limit` events (of those whose `seq` is below `before`), by `seq` upwards; none that was deleted."""
 
-    async def owing(self, now: datetime, limit: int) -> list[Account]:
-        """At most `limit` accounts of which something is due (`due_at(account) <= now`), longest due first."""
+    async def owing(self, now: datetime, limit: int, *, damaged: OnDamaged = refuse) -> list[Account]:
+        """At most `limit` accounts of which something is due (`due_at(account) <= now`), longest due first.
+
+        Damaged ones do not count: however many are due for longest, those behind them are found.
+        """
 
     async def count_attempt(self, bucket: str, now: datetime, window: timedelta, cost: int = 1) -> Attempts:
         """Add `cost` to the bucket and return its count.
@@ -113,10 +137,11 @@ class Backend(Protocol):
     async def purge(self, now: datetime) -> int:
         """Delete attempt windows that have ended, and whatever else the backend keeps that no record needs; how many."""
 
-    def dump(self) -> AsyncIterator[Record]:
+    def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
         """Every record but attempts: accounts by id, each followed by its events by `seq`.
 
-        Ids are ordered by their UTF-8 bytes. An event whose account is gone comes where that account would.
+        Ids are ordered by their UTF-8 bytes. An event whose account is gone comes where that account would; those of a damaged
+        account are left out with it.
         """
 
     async def load(self, records: AsyncIterable[Record]) -> int:
@@ -137,6 +162,17 @@ def due_at(account: Account) -> datetime | None:
     """
     notifications = [each.due_at for each in account.notifications]
     return min([*notifications, *(key.mislaid_until for key in account.keys if key.mislaid_until)], default=None)
+
+
+def readable(stored: Iterable[T], read: Callable[[T], Account], damaged: OnDamaged) -> Iterator[Account]:
+    """What `read` makes of each that is stored, but for those that are damaged."""
+    for each in stored:
+        try:
+            account = read(each)
+        except Damaged as found:
+            damaged(found)
+        else:
+            yield account
 
 
 def credentials(account: Account) -> dict[bytes, str]:

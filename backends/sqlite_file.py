@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
-import msgspec
-
 from backends import sqlite_0_1, sqlite_schema
 from backends.protocol import IncompatibleStore, Unavailable
 from backends.sqlite_schema import Migration
@@ -184,7 +182,7 @@ class or_unavailable:  # noqa: N801  (a block, as contextlib.suppress is one; te
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and (is_the_engines(error) or isinstance(error, msgspec.DecodeError)):
+        if isinstance(error, Exception) and (is_the_engines(error)):
             raise unavailable(self._path, error) from error
 
 

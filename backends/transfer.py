@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 import backends
-from backends.protocol import Backend
+from backends.protocol import Backend, Damaged
 from backends.records import Account, ChainLink, Event, Record
 
 FORMAT = 2
@@ -388,7 +388,7 @@ async def check(
 async def _chains(look: "_Look", progress: Progress) -> AsyncIterator["_Chain"]:
     """Each account of a dump with its events behind it; events of nobody as well."""
     chain, done = _Chain("", None), 0
-    async for record in look.backend.dump():
+    async for record in look.backend.dump(damaged=look.leave_out):
         if isinstance(record, Account):
             yield chain
             chain = look.chain(record.id, record)
@@ -477,9 +477,15 @@ class _Look:
         self._heads = heads
         self._missing = set(heads)
         self._keys = _Seen()
+        self._damaged: list[str] = []
 
     def chain(self, account_id: str, account: Account | None) -> _Chain:
         return _Chain(account_id, account, self._verify, self._heads.get(account_id))
+
+    def leave_out(self, damaged: Damaged) -> None:
+        """There is nothing more to be seen of it, and of its events."""
+        self._missing.discard(damaged.account_id)
+        self._damaged.append(str(damaged).rstrip("."))
 
     async def faults(self, chain: _Chain) -> list[str]:
         """What is wrong with an account whose events have come."""
@@ -496,9 +502,11 @@ class _Look:
     async def faults_of_all(self) -> list[str]:
         """What is wrong with all of them together."""
         gone = [account_id for account_id in sorted(self._missing) if await self.backend.account(account_id) is None]
-        return ["a credential id is bound twice"] * self._keys.repeated() + [
-            f"account {account_id} was exported before, and is not there any more" for account_id in gone
-        ]
+        return (
+            self._damaged
+            + ["a credential id is bound twice"] * self._keys.repeated()
+            + [f"account {account_id} was exported before, and is not there any more" for account_id in gone]
+        )
 
     async def _is_found(self, account: Account | None) -> bool:
         """By its name; nobody need not be."""

@@ -137,6 +137,11 @@ def after(was: Account, *details: str, **changes: Any) -> tuple[Account, list[Ev
     return begun(replace(was, version=was.version + 1, **changes), *details)
 
 
+def owing(id: str, due_at: datetime) -> tuple[Account, list[Event]]:
+    """An account of which something is due then, and its one event."""
+    return begun(account(id, notifications=(notification(due_at=due_at),)), "owing")
+
+
 async def change(backend: Backend, was: Account, *details: str, **changes: Any) -> Account:
     """Commit `after`, which must be accepted; what is stored now."""
     now, events = after(was, *details, **changes)

@@ -39,7 +39,7 @@ from backends.contract.samples import (
     notification,
     session,
 )
-from backends.protocol import MAX_NAME, Backend, KeyTaken, NotEmpty, UsernameTaken, fold
+from backends.protocol import MAX_NAME, Backend, Damaged, KeyTaken, NotEmpty, UsernameTaken, fold
 from backends.records import Account, Attempts, ChainLink, Event, Nonce, Record, RecoveryCode
 
 CALLERS = 50
@@ -185,6 +185,14 @@ class BackendContract:
         await backend.load(given(many))
         assert await all_of(backend.accounts()) == many
         assert await all_of(backend.accounts("0999")) == many[1000:]
+
+    async def test_who_asks_for_many_may_say_what_is_done_about_damaged_ones(self, backend: Backend) -> None:
+        there, damaged = account(notifications=(notification(due_at=NOW),)), list[Damaged]()
+        await backend.add(there)
+        assert await all_of(backend.accounts(damaged=damaged.append)) == [there]
+        assert await backend.owing(NOW, 1, damaged=damaged.append) == [there]
+        assert await all_of(backend.dump(damaged=damaged.append)) == [there]
+        assert damaged == []
 
     async def test_accounts_may_be_changed_while_they_are_read(self, backend: Backend) -> None:
         for id in ("a", "b", "c"):

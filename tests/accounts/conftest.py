@@ -1,6 +1,8 @@
 """The time stands still, and a backend in a file for what is shown on a real one."""
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +29,17 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
     opened = await FileBackend.open((tmp_path / "keystead.db").as_uri())
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def damage(backend: Backend, tmp_path: Path) -> Callable[[str], None]:
+    """Makes an account's record one that cannot be read, as another program would."""
+
+    def damage(account_id: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "keystead.db")) as db, db:
+            db.execute("UPDATE accounts SET document = '{}' WHERE id = ?", (account_id,))
+
+    return damage
 
 
 @pytest.fixture

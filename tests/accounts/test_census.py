@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from backends.protocol import Backend, Unavailable
+from backends.protocol import Backend, OnDamaged, Unavailable
 from backends.records import Account
 from tests.accounts.conftest import Stored
 from tests.foreign import MADE
@@ -93,6 +93,25 @@ async def test_it_is_counted_again_as_soon_as_a_kind_is_met_that_was_not(backend
     task.cancel()
 
 
+@pytest.mark.parametrize("most", [census.MAX_READ, 2])
+async def test_a_damaged_account_keeps_nobody_from_being_counted_and_is_named(
+    backend: Backend,
+    stored: Stored,
+    damage: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    most: int,
+) -> None:
+    monkeypatch.setattr(census, "MAX_READ", most)
+    monkeypatch.setattr(census, "SAMPLES", 1)
+    monkeypatch.setattr(census, "LETTERS", "a")
+    await populate(stored, [BCRYPT] * 3)
+    damage("id0")
+    assert drawn(await counted(backend)) == {"bcrypt 4": 4000}
+    (named,) = [record.__dict__["fields"] for record in caplog.records if record.message.startswith("damaged")]
+    assert named["account"] == "id0"
+
+
 async def test_of_very_many_accounts_as_many_are_read_as_are_enough(
     backend: Backend, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,9 +121,9 @@ async def test_of_very_many_accounts_as_many_are_read_as_are_enough(
     await populate(stored, [BCRYPT] * 10 + [SCRYPT] * 10)
     read = 0
 
-    async def counting(after: str = "") -> AsyncIterator[Account]:
+    async def counting(after: str = "", *, damaged: OnDamaged) -> AsyncIterator[Account]:
         nonlocal read
-        async for found in type(backend).accounts(backend, after):
+        async for found in type(backend).accounts(backend, after, damaged=damaged):
             read += 1
             yield found
 

@@ -38,11 +38,11 @@ class Failing:
     def __getattr__(self, name: str) -> Any:
         query = getattr(self._backend, name)
 
-        async def ask(*args: Any) -> Any:
+        async def ask(*args: Any, **more: Any) -> Any:
             self.asked.append(name)
             if name in self._before:
                 raise Unavailable("no answer")
-            result = await query(*args)
+            result = await query(*args, **more)
             if name in self._behind:
                 raise Unavailable("no answer")
             return result

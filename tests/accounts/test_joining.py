@@ -1,11 +1,12 @@
 """Invitations: one at each address, found by nobody, used once; and who has joined by one."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 
-from backends.protocol import MAX_NAME, Backend
+from backends.protocol import MAX_NAME, Backend, Damaged
 from backends.records import Account
 from tests.accounts.conftest import Stored
 from tests.accounts.samples import DAY, MILLISECOND, NOW, SETTINGS, act, settings
@@ -82,6 +83,20 @@ async def test_an_address_is_invited_once_however_it_is_spelled(ctx: Context, mo
     assert again.invitation.ends_at == NOW + DAY + WEEK
     assert len(again.notifications) == 1
     assert [each.id async for each in joining.invitations(ctx.backend)] == [first.id]
+
+
+async def test_an_invitation_that_is_damaged_keeps_no_other_from_being_purged(
+    ctx: Context, damage: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for email in ("a@example.com", "b@example.com", "c@example.com"):
+        await invited(ctx, email)
+    first, *_ = [each.id async for each in joining.invitations(ctx.backend)]
+    damage(first)
+    later(monkeypatch, 3 * WEEK)
+    await joining.purge(ctx.backend, clock.now())
+    left = list[Damaged]()
+    assert [each.id async for each in joining.invitations(ctx.backend, left.append)] == []
+    assert [found.account_id for found in left] == [first]
 
 
 async def test_who_has_an_account_is_not_invited(ctx: Context, stored: Stored) -> None:

@@ -19,9 +19,22 @@ import pytest
 
 from backends import file, group_commit, migrate, open_backend, sqlite_file
 from backends.contract import BackendContract
-from backends.contract.samples import MILLISECOND, MINUTE, NOW, account, after, all_of, begun, change, fill, key, notification
+from backends.contract.samples import (
+    MILLISECOND,
+    MINUTE,
+    NOW,
+    account,
+    after,
+    all_of,
+    begun,
+    change,
+    fill,
+    key,
+    notification,
+    owing,
+)
 from backends.file import FileBackend
-from backends.protocol import IncompatibleStore, KeyTaken, Unavailable, UsernameTaken
+from backends.protocol import Damaged, IncompatibleStore, KeyTaken, Unavailable, UsernameTaken
 from backends.records import Account, Attempts
 
 pytestmark = pytest.mark.anyio
@@ -297,7 +310,7 @@ async def test_no_query_reads_a_whole_table(backend: FileBackend, statement: str
 
 
 async def test_what_is_owed_is_found_by_when_it_is_due(backend: FileBackend) -> None:
-    plan = [row[3] for row in backend._reader.execute(f"EXPLAIN QUERY PLAN {file._OWING}", (1, 1))]
+    plan = [row[3] for row in backend._reader.execute(f"EXPLAIN QUERY PLAN {file._OWING}", (1,))]
     assert plan == ["SEARCH accounts USING INDEX accounts_by_due_at (due_at<?)"]
     await backend.add(account("later", notifications=(notification(due_at=NOW + MILLISECOND),)))
     assert await backend.owing(NOW, 1) == []
@@ -696,6 +709,35 @@ async def test_a_damaged_file_is_unavailable_and_no_crash(tmp_path: Path, backen
     answers = await asyncio.gather(*(damaged.add(account(str(n))) for n in range(20)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     await damaged.close()
+
+
+DAMAGE: dict[str, Callable[[str], bytes]] = {
+    "empty": lambda _: b"{}",
+    "cut off": lambda text: text[:100].encode(),
+    "no text": lambda text: text.encode().replace(b"alice", b"\xff"),
+    "no time": lambda text: text.replace('"at":"', '"at":"on ').encode(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_damaged_row_stands_in_nobodys_way(tmp_path: Path, backend: FileBackend, damage: str) -> None:
+    for number in range(2 * file.PAGE):
+        await backend.add(*owing(f"{number:03}", NOW - MINUTE))
+    (last, events), told = owing("z", NOW), list[Damaged]()
+    await backend.add(last, events)
+    with contextlib.closing(sqlite3.connect(tmp_path / "keystead.db")) as db, db:
+        db.create_function("damage", 1, DAMAGE[damage])
+        db.execute("UPDATE accounts SET document = CAST(damage(document) AS TEXT) WHERE id != 'z'")
+    assert await backend.owing(NOW, 1, damaged=told.append) == [last]
+    assert await all_of(backend.accounts(damaged=told.append)) == [last]
+    assert await all_of(backend.dump(damaged=told.append)) == [last, *events]
+    assert sorted(found.account_id for found in told) == sorted(3 * [f"{number:03}" for number in range(2 * file.PAGE)])
+    assert (await backend.account("z"), await backend.account_named("z")) == (last, last)
+    damaged = (backend.account("000"), backend.account_named("000"), backend.owing(NOW, 1), all_of(backend.accounts()))
+    for query in (*damaged, all_of(backend.dump())):
+        with pytest.raises(Damaged, match=r"^The row 000 of .*/keystead.db is no record as it stands: .*") as caught:
+            await query
+        assert "alice@example.com" not in str(caught.value)
 
 
 KILLED = """

@@ -30,11 +30,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from backends import mongo, mongo_claims, mongo_connection, mongo_documents, mongo_schema, mongo_transfer, open_backend
 from backends.contract import BackendContract, durability
 from backends.contract.durability import Ledger, write
-from backends.contract.samples import MINUTE, NOW, account, after, all_of, begun, change, event, fill, given, key
+from backends.contract.samples import MINUTE, NOW, account, after, all_of, begun, change, event, fill, given, key, owing
 from backends.mongo import MongoBackend
 from backends.mongo_claims import Claims
 from backends.mongo_documents import Document, Stored
-from backends.protocol import IncompatibleStore, KeyTaken, Unavailable, UsernameTaken
+from backends.protocol import Damaged, IncompatibleStore, KeyTaken, Unavailable, UsernameTaken
 from backends.records import Account, Attempts, ChainLink, Event, Record, RecoveryCode
 from tests import mongo_server
 from tests.mongo_server import MongoServer
@@ -224,8 +224,39 @@ async def test_a_document_that_is_no_record_any_more_is_named_and_no_crash(backe
     await backend.add(account("alice"))
     await raw.accounts.update_one({"_id": "alice"}, {"$unset": {"username": ""}})
     for query in (backend.account("alice"), all_of(backend.accounts()), all_of(backend.dump())):
-        with pytest.raises(Unavailable, match=r"The document alice is no account as it stands: .*username"):
+        with pytest.raises(Damaged, match=r"The document alice is no record as it stands: .*username"):
             await query
+
+
+@pytest.mark.parametrize("damage", [
+    {"$unset": {"username": ""}}, {"$unset": {"mark": ""}}, {"$set": {"pending": 3}}, {"$set": {"notifications.0.at": "then"}},
+    {"$set": {"checkpoint": None}},
+])  # fmt: skip
+async def test_a_damaged_document_stands_in_nobodys_way(backend: MongoBackend, raw: Raw, damage: Document) -> None:
+    for id in "abc":
+        await backend.add(*owing(id, NOW - MINUTE))
+    (last, events), told = owing("z", NOW), list[Damaged]()
+    await backend.add(last, events)
+    await raw.accounts.update_many({"_id": {"$in": ["a", "b", "c"]}}, damage)
+    assert await backend.owing(NOW, 1, damaged=told.append) == [last]
+    assert await all_of(backend.dump(damaged=told.append)) == [last, *events]
+    assert last in await all_of(backend.accounts(damaged=told.append))
+    assert [found.account_id for found in told[:6]] == [*"abc", *"abc"]
+    with pytest.raises(Damaged, match="The document a is no record"):
+        await backend.owing(NOW, 1)
+    assert await backend.account("z") == last
+
+
+async def test_an_event_that_is_damaged_stands_in_no_other_accounts_way(backend: MongoBackend, raw: Raw) -> None:
+    for id in "ab":
+        await backend.add(*begun(account(id), "first"))
+    await raw.events.update_one({"account_id": "a"}, {"$unset": {"mac": ""}})
+    await raw.accounts.update_one({"_id": "a"}, {"$set": {"pending": []}})
+    told = list[Damaged]()
+    assert [each.id for each in await all_of(backend.dump(damaged=told.append)) if isinstance(each, Account)] == ["b"]
+    assert [found.account_id for found in told] == ["a"]
+    with pytest.raises(Damaged):
+        await backend.events_of("a", 10)
 
 
 async def test_another_programs_collections_are_refused_and_left_alone(backend_url: str, raw: Raw) -> None:

@@ -32,7 +32,7 @@ from backends.contract.samples import (
     session,
 )
 from backends.file import FileBackend
-from backends.protocol import Backend, NotEmpty
+from backends.protocol import Backend, NotEmpty, OnDamaged, refuse
 from backends.records import Account, ChainLink, Event, Record
 from backends.transfer import Checksum, CorruptBackup, VerificationFailed
 from tests import mongo_server
@@ -135,7 +135,7 @@ class Dies(FileBackend):
 
     dumps = 0
 
-    async def dump(self) -> AsyncIterator[Record]:
+    async def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
         self.dumps += 1
         done = 0
         async for record in super().dump():
@@ -172,7 +172,7 @@ asyncio.run(main())
 class Changes(FileBackend):
     """A source to which a server still writes."""
 
-    async def dump(self) -> AsyncIterator[Record]:
+    async def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
         await self.add(account(f"while {len(await all_of(super().dump()))} were copied"))
         async for record in super().dump():
             yield record
@@ -181,7 +181,7 @@ class Changes(FileBackend):
 class Forgets(FileBackend):
     """A target that does not keep what it is given."""
 
-    async def dump(self) -> AsyncIterator[Record]:
+    async def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
         async for record in super().dump():
             if record != filled(7)[1][1]:
                 yield record

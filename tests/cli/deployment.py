@@ -4,11 +4,12 @@ import asyncio
 import http.client
 import os
 import secrets
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -95,6 +96,11 @@ class Deployment:
         """Anna's account, changed by an operation; no letter is sent."""
         account = self.read()
         return self.ask(lambda ctx: partial(commits.change, ctx, account, operation, *args, **kwargs)())
+
+    def damage(self, name: str = "anna") -> None:
+        """The account's record, by another program's mistake."""
+        with closing(sqlite3.connect(self.file)) as db, db:
+            db.execute("UPDATE accounts SET document = '{}' WHERE folded_username = ?", (name,))
 
     def add(self, account: Account) -> Account:
         return self.ask(lambda ctx: commits.add(ctx, account, [Happened("account added")]))

@@ -1,8 +1,11 @@
 """Letters that are owed arrive: over a real socket, from a real file, whoever dies meanwhile."""
 
 import asyncio
+import contextlib
 import logging
 import re
+import sqlite3
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -163,6 +166,71 @@ async def test_a_letter_that_this_version_has_no_words_for_stops_no_other(proces
     await process.sender.settle()
     assert mail_server.subjects == ["A security key was bound to your account"]
     assert await owing(process) == ["of tomorrow"]
+
+
+# somebody else's record
+
+
+async def test_however_many_damaged_accounts_are_owed_letters_the_others_get_theirs(
+    process: Process, mail_server: Post, time: Time, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ctx = quiet(process)
+    for number in range(sender.PAGE + 1):
+        damaged = await commits.add(ctx, account(id=f"d{number}", username=f"d{number}", email=f"d{number}@example.com"))
+        await commits.change(ctx, damaged, owe_key_bound)
+    with contextlib.closing(sqlite3.connect(tmp_path / "keystead.db")) as db, db:
+        db.execute("UPDATE accounts SET document = '{}' WHERE id LIKE 'd%'")
+    time.move(SECOND)
+    await commits.change(ctx, await process.account(), owe_key_bound)
+    time.move(owed.LEASE)
+    for _ in range(2):
+        await process.look()
+    assert mail_server.subjects == ["A security key was bound to your account"]
+    named = [record.__dict__["fields"]["account"] for record in caplog.records if "gets no letters" in record.message]
+    assert sorted(named) == sorted(f"d{number}" for number in range(sender.PAGE + 1)), "each once, however often we look"
+
+
+async def test_an_account_that_cannot_be_changed_keeps_no_letter_from_another(
+    process: Process, start: Start, mail_server: Post, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stuck(Failing):
+        """Takes no change of one account."""
+
+        def __getattr__(self, name: str) -> Any:
+            query = super().__getattr__(name)
+
+            async def ask(was: Account, *more: Any) -> Any:
+                if was.id == "stuck":
+                    raise Unavailable("not this one")
+                return await query(was, *more)
+
+            return ask if name == "commit" else query
+
+    ctx = quiet(process)
+    for stuck in (await commits.add(ctx, account(id="stuck", username="stuck", email="s@example.com")), await process.account()):
+        await commits.change(ctx, stuck, owe_key_bound)
+        time.move(SECOND)
+    time.move(owed.LEASE)
+    await (await start(wrap=Stuck)).look()
+    assert [str(letter["to"]) for letter in mail_server.letters] == ["alice@example.com"]
+    (told,) = [record.__dict__["fields"] for record in caplog.records if record.message == "letters wait"]
+    assert told == {"accounts": 1, "first": "stuck", "reason": "not this one"}
+
+
+async def test_letters_that_no_mail_server_takes_stand_behind_those_that_were_not_tried(
+    process: Process, mail_server: Post, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "PAGE", 2)
+    mail_server.refuses = True
+    ctx = quiet(process)
+    for number in range(4):
+        refused = await commits.add(ctx, account(id=f"r{number}", username=f"r{number}", email=f"r{number}@example.com"))
+        await commits.change(ctx, refused, owe_key_bound)
+    time.move(owed.LEASE)
+    for _ in range(2):
+        await process.look()
+    due = {each.id: each.notifications[0].attempts for each in await ctx.backend.owing(time.now + HOUR, 10)}
+    assert due == {f"r{number}": 1 for number in range(4)}
 
 
 # several processes

@@ -15,7 +15,18 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct, json
 
-from backends.protocol import MAX_NAME, IncompatibleStore, KeyTaken, NotEmpty, Unavailable, UsernameTaken, due_at, fold
+from backends.protocol import (
+    MAX_NAME,
+    IncompatibleStore,
+    KeyTaken,
+    NotEmpty,
+    OnDamaged,
+    Unavailable,
+    UsernameTaken,
+    due_at,
+    fold,
+    refuse,
+)
 from backends.records import Account, Attempts, Event, Record
 
 
@@ -109,7 +120,7 @@ class ShelfBackend:
             return named[0]
         return addressed[0] if len(addressed) == 1 else None
 
-    async def accounts(self, after: str = "") -> AsyncIterator[Account]:
+    async def accounts(self, after: str = "", *, damaged: OnDamaged = refuse) -> AsyncIterator[Account]:
         with self._shelf() as shelf:
             found = {fold(account.username): account for account in shelf.accounts.values()}
         for name in sorted(found):
@@ -137,7 +148,7 @@ class ShelfBackend:
         with self._shelf() as shelf:
             return [event for event in shelf.events.get(account_id, []) if before is None or event.seq < before][-limit:]
 
-    async def owing(self, now: datetime, limit: int) -> list[Account]:
+    async def owing(self, now: datetime, limit: int, *, damaged: OnDamaged = refuse) -> list[Account]:
         with self._shelf() as shelf:
             due = [(at, account.id) for account in shelf.accounts.values() if (at := due_at(account)) and at <= now]
             return [shelf.accounts[id] for _, id in sorted(due)[:limit]]
@@ -181,7 +192,7 @@ class ShelfBackend:
     async def engine_time(self) -> None:
         return None
 
-    async def dump(self) -> AsyncIterator[Record]:
+    async def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
         with self._shelf() as shelf:
             found = list(shelf.records())
         for record in found:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from backends.contract import BackendContract
 from backends.contract.durability import Ledger, first, following
 from backends.contract.samples import account, noise, noisy_text
-from backends.protocol import KeyTaken
+from backends.protocol import KeyTaken, OnDamaged, refuse
 from backends.records import Account, Event, Record
 from tests.plugin.keystead_shelf import ShelfBackend
 
@@ -112,12 +112,12 @@ class FindsAnyAddress(ShelfBackend):
 
 
 class OwesInAnyOrder(ShelfBackend):
-    async def owing(self, now: datetime, limit: int) -> list[Account]:
+    async def owing(self, now: datetime, limit: int, *, damaged: OnDamaged = refuse) -> list[Account]:
         return sorted(await super().owing(now, limit), key=lambda account: account.id)
 
 
 class DumpsAccountsFirst(ShelfBackend):
-    async def dump(self) -> AsyncIterator[Record]:
+    async def dump(self, *, damaged: OnDamaged = refuse) -> AsyncIterator[Record]:
         records = [record async for record in super().dump()]
         for record in sorted(records, key=lambda record: isinstance(record, Event)):
             yield record

@@ -8,7 +8,7 @@ from array import array
 from collections import defaultdict
 from itertools import pairwise
 
-from backends.protocol import Backend, fold
+from backends.protocol import Backend, Damaged, fold
 from backends.records import Account
 
 
@@ -29,7 +29,7 @@ class Seen:
         repeated = {digest for digest, following in pairwise(sorted(self._digests)) if digest == following}
         found: defaultdict[str, list[str]] = defaultdict(list)
         if repeated:
-            async for account in backend.accounts():
+            async for account in backend.accounts(damaged=_pass_by):
                 if _digest(account) in repeated:
                     found[fold(account.email)].append(account.username)
         return [tuple(usernames) for usernames in found.values() if len(usernames) > 1]
@@ -37,3 +37,7 @@ class Seen:
 
 def _digest(account: Account) -> int:
     return int.from_bytes(hashlib.sha256(fold(account.email).encode()).digest()[:8])
+
+
+def _pass_by(damaged: Damaged) -> None:
+    """Whoever looked at all accounts before has met it."""

@@ -18,7 +18,7 @@ from itertools import accumulate
 from backends.protocol import Backend, Unavailable
 from backends.records import Account
 from webapp import signing
-from webapp.accounts import limits, passwords
+from webapp.accounts import damage, limits, passwords
 from webapp.accounts.foreign_hashes import ForeignHash
 
 EVERY, WHERE_NONE_WAS = 3600.0, 86400.0
@@ -100,12 +100,12 @@ class Census:
 async def _sample(backend: Backend) -> AsyncIterator[Account]:
     """Every account; of very many, those that follow some names that are drawn at random."""
     if await backend.size() <= MAX_READ:
-        async for account in backend.accounts():
+        async for account in backend.accounts(damaged=damage.name):
             yield account
         return
     for _ in range(SAMPLES):
         read = 0
-        async for account in backend.accounts("".join(secrets.choice(LETTERS) for _ in range(3))):
+        async for account in backend.accounts("".join(secrets.choice(LETTERS) for _ in range(3)), damaged=damage.name):
             yield account
             read += 1
             if read == MAX_READ // SAMPLES:

@@ -7,13 +7,31 @@ from msgspec.structs import replace
 from backends.protocol import Backend
 from backends.records import Account, ChainLink, Event
 from webapp import clock
+from webapp.accounts import commits, removal
 from webapp.accounts.context import Act, Context
-from webapp.accounts.decision import Decision
+from webapp.accounts.decision import AccountGone, Decision
 from webapp.accounts.events import Happened
 
 PAGE = 200
 MAX_PAGES = 10
 """How far back one moment is looked for, where somebody waits."""
+
+
+async def expire_old(ctx: Context, account: Account, kept: timedelta) -> int:
+    """Delete the account's events that are older than what is kept; of a removed one, the record with its last ones.
+
+    How many were deleted: none by us where it was removed meanwhile.
+    """
+    if await removal.forget(ctx, account, kept):
+        return account.head.seq - account.checkpoint.seq
+    until = await newest_before(ctx, account, kept)
+    if until is None:
+        return 0
+    try:
+        await commits.change(ctx, account, expire, until)
+    except AccountGone:
+        return 0
+    return until.seq - account.checkpoint.seq
 
 
 async def newest_before(ctx: Context, account: Account, kept: timedelta) -> Event | None:

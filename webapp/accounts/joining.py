@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from backends.protocol import Backend, UsernameTaken, fold
+from backends.protocol import Backend, OnDamaged, UsernameTaken, fold, refuse
 from backends.records import Account, Invitation
-from webapp.accounts import commits, identities, owed, passwords, required, sessions
+from webapp.accounts import commits, damage, identities, owed, passwords, required, sessions
 from webapp.accounts.context import Act, Context
 from webapp.accounts.decision import Decision, Refused
 from webapp.accounts.events import Happened
@@ -68,9 +68,9 @@ async def find(backend: Backend, email: str) -> Account | None:
     return await backend.account_named(_nobody(email))
 
 
-async def invitations(backend: Backend) -> AsyncIterator[Account]:
+async def invitations(backend: Backend, damaged: OnDamaged = refuse) -> AsyncIterator[Account]:
     """Every invitation; it costs what there are of them."""
-    async for account in backend.accounts(after=NOBODY):
+    async for account in backend.accounts(NOBODY, damaged=damaged):
         if not account.username.startswith(NOBODY):
             return
         yield account
@@ -78,8 +78,8 @@ async def invitations(backend: Backend) -> AsyncIterator[Account]:
 
 async def purge(backend: Backend, now: datetime) -> None:
     """Delete invitations that have been over for a while."""
-    old = [account async for account in invitations(backend) if account.invitation and account.invitation.ends_at <= now - KEPT]
-    for account in old:
+    there = [(account, account.invitation) async for account in invitations(backend, damage.name)]
+    for account in (account for account, invitation in there if invitation and invitation.ends_at <= now - KEPT):
         await backend.remove(account)
 
 

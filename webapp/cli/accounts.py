@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from webapp.cli.running import account_named, moment, run, table
+from webapp.cli.running import account_named, left_out, moment, run, table
 
 if TYPE_CHECKING:
     from backends.records import Account, Event, Opening, SecurityKey
@@ -62,10 +62,10 @@ def list_accounts(as_json: bool) -> None:
     from webapp.accounts import identities
 
     async def work(ctx: "Context") -> list[tuple[str, ...]]:
-        return [_row(found) async for found in ctx.backend.accounts() if identities.is_somebody(found)]
+        return [_row(found) async for found in ctx.backend.accounts(damaged=left_out) if identities.is_somebody(found)]
 
     async def tell(ctx: "Context") -> None:
-        async for found in ctx.backend.accounts():
+        async for found in ctx.backend.accounts(damaged=left_out):
             if identities.is_somebody(found):
                 click.echo(json.dumps(_line(found)))
 

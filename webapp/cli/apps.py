@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from webapp.cli.running import moment, run, table
+from webapp.cli.running import left_out, moment, run, table
 
 if TYPE_CHECKING:
     from backends.records import App
@@ -149,7 +149,7 @@ async def _open_to(ctx: "Context", found: "App") -> int:
     from webapp.accounts import apps, sessions
 
     now, count = clock.now(), 0
-    async for account in ctx.backend.accounts():
+    async for account in ctx.backend.accounts(damaged=left_out):
         live = (sessions.find_entered(account, each.id, now) for each in account.sessions)
         count += sum(apps.owed(found, account, each, now, ctx.settings) is None for each in live if each)
     return count

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from webapp import clock
 from webapp.cli import backups
-from webapp.cli.running import AT_THE_COMMAND, in_plain_words
+from webapp.cli.running import AT_THE_COMMAND, in_plain_words, left_out
 
 if TYPE_CHECKING:
     from backends.protocol import Backend
@@ -255,7 +255,7 @@ async def _seal(opened: "Backend", secrets: tuple[str, ...]) -> tuple[int, list[
         backend="", mail="", mail_from="",
     )  # fmt: skip
     ctx, seen, sealed = Context(settings, opened, Metrics(), browser=AT_THE_COMMAND), addresses.Seen(), 0
-    async for account in opened.accounts():
+    async for account in opened.accounts(damaged=left_out):
         seen.add(account)
         if secrets and not account.seal:
             await commits.change(ctx, account, history.seal_for_the_first_time)

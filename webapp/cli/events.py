@@ -1,13 +1,12 @@
 """`keystead events …`: what happened on accounts, as JSON lines; and which of it may go."""
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from webapp.cli.backend import address, on
-from webapp.cli.running import account_named, run
+from webapp.cli.running import account_named, left_out, run
 
 if TYPE_CHECKING:
     from backends.protocol import Backend
@@ -32,7 +31,7 @@ def export(username: str | None, url: str) -> None:
             for event in await opened.events_of(account.id, 10**9):
                 click.echo(_line(event))
             return
-        async for record in opened.dump():
+        async for record in opened.dump(damaged=left_out):
             if isinstance(record, Event):
                 click.echo(_line(record))
 
@@ -42,23 +41,13 @@ def export(username: str | None, url: str) -> None:
 @events.command()
 def expire() -> None:
     """Delete events that are older than KEYSTEAD_EVENTS_KEPT. Run it once a day; the chain then begins at a sealed checkpoint."""
-    from webapp.accounts import commits, history, removal
-    from webapp.accounts.decision import AccountGone
+    from webapp.accounts import history
 
     async def work(ctx: "Context") -> int:
         if ctx.settings.events_kept is None:
             raise click.ClickException("KEYSTEAD_EVENTS_KEPT is not set: all events are kept.")
-        expired = 0
-        async for account in ctx.backend.accounts():
-            if await removal.forget(ctx, account, ctx.settings.events_kept):
-                expired += account.head.seq - account.checkpoint.seq
-                continue
-            until = await history.newest_before(ctx, account, ctx.settings.events_kept)
-            if until is not None:
-                with suppress(AccountGone):  # removed meanwhile, and its events with it
-                    await commits.change(ctx, account, history.expire, until)
-                    expired += until.seq - account.checkpoint.seq
-        return expired
+        everybody, kept = ctx.backend.accounts(damaged=left_out), ctx.settings.events_kept
+        return sum([await history.expire_old(ctx, account, kept) async for account in everybody])
 
     click.echo(f"Deleted {run(work)} events.")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webapp.cli.accounts import facts
-from webapp.cli.running import account_named, log_to_stderr, moment, run
+from webapp.cli.running import account_named, left_out, log_to_stderr, moment, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,7 +91,7 @@ async def _accounts(ctx: "Context", username: str | None) -> "AsyncIterator[Acco
     if username:
         yield await account_named(ctx.backend, username)
         return
-    async for account in ctx.backend.accounts():
+    async for account in ctx.backend.accounts(damaged=left_out):
         yield account
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webapp.cli.accounts import in_groups
-from webapp.cli.running import moment, run, table
+from webapp.cli.running import left_out, moment, run, table
 
 if TYPE_CHECKING:
     from backends.records import Account
@@ -41,7 +41,8 @@ def list_invitations() -> None:
         from webapp import clock
         from webapp.accounts import joining
 
-        return sorted([_row(found, joining.is_open(found, clock.now())) async for found in joining.invitations(ctx.backend)])
+        there = joining.invitations(ctx.backend, left_out)
+        return sorted([_row(found, joining.is_open(found, clock.now())) async for found in there])
 
     table(("E-MAIL", "UNTIL", "GROUPS", "LETTER"), run(work))
 

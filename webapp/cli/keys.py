@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webapp.cli.accounts import used
-from webapp.cli.running import account_named, moment, run, table
+from webapp.cli.running import account_named, left_out, moment, run, table
 
 if TYPE_CHECKING:
     from backends.records import Account, SecurityKey
@@ -76,7 +76,7 @@ def earlier(host: str, do_unbind: bool) -> None:
         if host == ctx.settings.rp_id:
             raise click.ClickException(f"{host} is where the site is: nobody moved from there.")
         rows: list[tuple[str, ...]] = []
-        async for found in ctx.backend.accounts():
+        async for found in ctx.backend.accounts(damaged=left_out):
             bound = [key for key in found.keys if key.rp_id == host]
             if bound and not (do_unbind and await _unbound_earlier(ctx, found, host)):
                 here = "yes" if any(key.rp_id == ctx.settings.rp_id for key in found.keys) else "no"

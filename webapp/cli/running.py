@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from backends.protocol import Backend
+    from backends.protocol import Backend, Damaged
     from backends.records import Account, Notification
     from webapp.accounts.context import Context
     from webapp.settings import Settings
@@ -20,6 +20,9 @@ Work = Callable[["Context"], Coroutine[Any, Any, T]]
 
 AT_THE_COMMAND = "keystead command"
 """What stands in events and mails in the place of a browser."""
+
+
+MEND = "Something else than Keystead changed it: docs/backends.md, A damaged account, says how to mend it."
 
 
 class Refused(click.ClickException):
@@ -46,7 +49,7 @@ def run(work: Work[T]) -> T:
 @contextmanager
 def in_plain_words() -> Iterator[None]:
     """What a deployer can mend, or must know, is said without a traceback."""
-    from backends.protocol import IncompatibleStore, Unavailable
+    from backends.protocol import Damaged, IncompatibleStore, Unavailable
     from webapp.accounts.commits import Uncertain
     from webapp.accounts.decision import AccountGone
     from webapp.settings import SettingsError
@@ -62,7 +65,8 @@ def in_plain_words() -> Iterator[None]:
             "The backend stopped answering meanwhile. It may or may not have been done: look before you repeat it."
         ) from None
     except Unavailable as unavailable:
-        raise Refused(f"The backend does not answer: {unavailable}") from None
+        damaged = isinstance(unavailable, Damaged)
+        raise Refused(f"{unavailable} {MEND}" if damaged else f"The backend does not answer: {unavailable}") from None
     except BrokenPipeError:
         raise  # whoever reads what we print has gone, and click ends quietly
     except FileExistsError as there:
@@ -148,6 +152,11 @@ async def _open(settings: "Settings") -> "AsyncIterator[Backend]":
         yield backend
     finally:
         await backend.close()
+
+
+def left_out(damaged: "Damaged") -> None:
+    """What is done with all accounts is done without this one."""
+    click.echo(f"Left out: {damaged} {MEND}", err=True)
 
 
 def moment(at: Any) -> str:

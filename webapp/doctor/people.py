@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from backends.protocol import Backend
+from backends.protocol import Backend, Damaged
 from backends.records import Account
 from webapp import clock, signing
 from webapp.accounts import addresses, identities, owed, passwords
 from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
-from webapp.doctor.records import asked
+from webapp.doctor.records import asked, damaged
 from webapp.settings import Settings
 
 SECONDS = 10.0
@@ -25,6 +25,7 @@ NAMED = 10
 _NOBODY = (
     "`keystead account add` makes one. If there were some, see that KEYSTEAD_BACKEND names them, and that its disk is mounted."
 )
+_INTO = "`keystead account groups USERNAME GROUP…`, with all groups that the account is in"
 _NO_LETTER = "Nobody has waited for one for an hour."
 
 
@@ -49,7 +50,7 @@ async def events(ctx: Context) -> list[Finding]:
 async def _expired(backend: Backend, before: datetime) -> list[Finding]:
     """By the first accounts: `events expire` does all or none. An account's newest event always stays."""
     looked_at = 0
-    async for account in backend.accounts():
+    async for account in backend.accounts(damaged=_pass_by):
         oldest = await backend.events_of(account.id, 1, account.checkpoint.seq + 2)
         if oldest and oldest[0].at < before and oldest[0].seq < account.head.seq:
             text = "There are events that KEYSTEAD_EVENTS_KEPT is over for: it deletes nothing by itself."
@@ -64,6 +65,7 @@ class _Seen:
     """What was seen of the accounts that were read."""
 
     def __init__(self, settings: Settings) -> None:
+        self.damaged: list[Damaged] = []
         self.addresses = addresses.Seen()
         self.untold: list[str] = []
         self.without_password: list[str] = []
@@ -85,6 +87,8 @@ class _Seen:
 
     def faults(self, settings: Settings) -> Iterator[Finding]:
         """What one look at each account shows."""
+        if self.damaged:
+            yield damaged(self.damaged)
         yield from _given_up(self.untold)
         if self.without_password:
             text = (
@@ -102,14 +106,15 @@ class _Seen:
 
 async def _read(settings: Settings, backend: Backend) -> list[Finding]:
     seen, ends = _Seen(settings), time.monotonic() + SECONDS
-    async for account in backend.accounts():
+    async for account in backend.accounts(damaged=seen.damaged.append):
         seen.add(account)
         if time.monotonic() > ends:
             text = f"{len(seen.addresses):,} were looked at in {SECONDS:.0f} s, and there are more."
             return [unchecked(text), *seen.faults(settings)]
-    if not len(seen.addresses):
+    if not len(seen.addresses) and not seen.damaged:
         return [wrong("There is no account.", _NOBODY)]
-    faults = [*_sharing(await seen.addresses.shared(backend)), *seen.faults(settings), *_empty(settings, seen.groups)]
+    faults = [*_sharing(await seen.addresses.shared(backend)), *seen.faults(settings)]
+    faults += _empty(settings, seen.groups)
     return faults or [ok(f"{_accounts(len(seen.addresses))}.")]
 
 
@@ -123,7 +128,11 @@ def _empty(settings: Settings, groups: set[str]) -> Iterator[Finding]:
     """Groups of which a key is required, and nobody is in."""
     for group in () if settings.key_required == "everyone" else sorted(set(settings.key_required) - groups):
         text = f"KEYSTEAD_KEY_REQUIRED names {group}, and no account is in that group."
-        yield wrong(text, f"Put accounts into it (`keystead account groups USERNAME {group}`), or take it off the list.")
+        yield wrong(text, f"Put accounts into it ({_INTO}), or take it off the list.")
+
+
+def _pass_by(damaged: Damaged) -> None:
+    """Whoever looks at all accounts names it."""
 
 
 def _was_not_told(account: Account) -> bool:
@@ -140,7 +149,7 @@ def _given_up(untold: Sequence[str]) -> list[Finding]:
 
 async def _owed(backend: Backend) -> list[Finding]:
     now = clock.now()
-    owing = await backend.owing(now + HOUR, PAGE)  # what was put off is due again within the hour
+    owing = await backend.owing(now + HOUR, PAGE, damaged=_pass_by)  # what was put off is due again within the hour
     overdue = [
         since for account in owing if (since := min(map(owed.due_since, account.notifications), default=now)) <= now - HOUR
     ]

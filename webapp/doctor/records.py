@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import webapp
 from backends import open_backend
-from backends.protocol import Backend, IncompatibleStore, Unavailable
+from backends.protocol import Backend, Damaged, IncompatibleStore, Unavailable
 from webapp.clock import now
 from webapp.doctor import filesystem
 from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
@@ -123,8 +123,17 @@ async def asked(ctx: Context, look: Callable[[list[Backend]], Awaitable[list[Fin
     """What is found at the backend. That it does not answer is another check's to say."""
     try:
         return await _opened(ctx, look)
+    except Damaged as found:
+        return [damaged([found])]
     except (IncompatibleStore, Unavailable):
         return [unchecked("The backend must answer first.")]
+
+
+def damaged(found: Sequence[Damaged]) -> Finding:
+    """Accounts that nobody can read."""
+    more = f" {len(found) - 1:,} more are like it: `keystead backend check` names them all." if len(found) > 1 else ""
+    todo = "Something else than Keystead changed it, and nobody logs on with it: docs/backends.md, A damaged account, mends it."
+    return wrong(f"{found[0]}{more}", todo)
 
 
 async def _opened(ctx: Context, look: Callable[[list[Backend]], Awaitable[list[Finding]]]) -> list[Finding]:

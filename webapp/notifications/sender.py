@@ -8,11 +8,12 @@ it is owed until it was taken.
 import asyncio
 import logging
 import secrets
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
-from backends.protocol import Backend, Unavailable
+from backends.protocol import Backend, Damaged, Unavailable
 from backends.records import Account, Notification
 from webapp import clock, logs
 from webapp.accounts import commits, mislaying, owed
@@ -49,6 +50,7 @@ class Sender:
         self._ctx = Context(settings, backend, metrics, owes=self.owes)
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._damaged: set[str] = set()
         self.failed: list[tuple[Account, str]] = []
         """What the mail server did not take, newest last: for the command line, which says so."""
 
@@ -77,12 +79,19 @@ class Sender:
             await asyncio.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
-        """Take what is due, and send it. Returns once the last of it is being sent."""
-        for account in await self._ctx.backend.owing(clock.now(), PAGE):
-            async with self._room:  # so that nothing is leased long before it can be sent
-                taken = await self._taken(account)
+        """Take what is due, and send it. Returns once the last of it is being sent. One account's trouble is no other's."""
+        wait = defaultdict[str, list[str]](list)
+        for account in await self._ctx.backend.owing(clock.now(), PAGE, damaged=self._name):
+            try:
+                async with self._room:  # so that nothing is leased long before it can be sent
+                    taken = await self._taken(account)
+            except Unavailable as unavailable:
+                wait[str(unavailable)].append(account.id)
+                continue
             if taken:
                 self._keep(self._send_in_turn(*taken))
+        for reason, ids in wait.items():
+            logs.write(log, logging.WARNING, "letters wait", accounts=len(ids), first=ids[0], reason=reason)
 
     async def close(self) -> None:
         """Wait a moment for what is under way. What does not arrive is sent by another process, or by the next one."""
@@ -97,6 +106,12 @@ class Sender:
         """Return once nothing is under way."""
         while self._under_way:
             await asyncio.wait(self._under_way)
+
+    def _name(self, damaged: Damaged) -> None:
+        """Once: every look finds it."""
+        if damaged.account_id not in self._damaged:
+            self._damaged.add(damaged.account_id)
+            logs.write(log, logging.ERROR, "gets no letters (run: keystead doctor)", account=damaged.account_id, reason=damaged)
 
     async def _taken(self, account: Account) -> tuple[Account, list[Notification]] | None:
         """The account, and what we have leased of what it is owed. A mislaid key that is overdue is unbound first."""
