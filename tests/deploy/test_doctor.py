@@ -496,6 +496,23 @@ def test_a_key_that_is_required_of_a_group_without_anybody(deployment: Deploymen
         assert [finding for finding in deployment.findings(KEYSTEAD_KEY_REQUIRED=given) if finding["state"] == "wrong"] == []
 
 
+def test_an_app_that_is_open_only_to_groups_without_anybody(deployment: Deployment) -> None:
+    def add_app(name: str, *groups: str) -> None:
+        options = [word for group in groups for word in ("--group", group)]
+        command = [*DOCTOR[:3], "app", "add", name, f"https://{name}.example.invalid", *options]
+        subprocess.run(command, env=deployment.environ, check=True, capture_output=True)
+
+    add_app("wiki")
+    add_app("payroll", "staf", "board")
+    fault = deployment.fault()
+    assert (fault["check"], fault["text"]) == (
+        "apps", "The app payroll is open only to board and staf, and no account is in such a group: nobody gets in."
+    )  # fmt: skip
+    assert "`keystead account groups USERNAME GROUP…`, with all groups that the account is in" in fault["todo"]
+    deployment.add(account("bert", groups=("staf",)))
+    assert [finding for finding in deployment.findings() if finding["state"] == "wrong"] == []
+
+
 def test_a_preview_of_listed_accounts_without_any(deployment: Deployment) -> None:
     assert "nobody is asked for a key" in deployment.fault(KEYSTEAD_PREVIEW="listed")["text"]
     deployment.add(account("bert", listed=True))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from backends.protocol import Backend, Damaged
-from backends.records import Account
+from backends.records import Account, App
 from webapp import clock, signing
 from webapp.accounts import addresses, identities, owed, passwords
 from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
@@ -71,11 +71,13 @@ class _Seen:
         self.without_password: list[str] = []
         self.listed = 0
         self.groups: set[str] = set()
+        self.apps: list[App] = []
         self.missing: Counter[str] = Counter()
         self._secrets = {signing.key_id(key) for key in settings.sealing_keys}
 
     def add(self, account: Account) -> None:
         self.groups.update(account.groups)
+        self.apps += account.apps
         if not identities.is_somebody(account):
             return
         self.addresses.add(account)
@@ -114,7 +116,7 @@ async def _read(settings: Settings, backend: Backend) -> list[Finding]:
     if not len(seen.addresses) and not seen.damaged:
         return [wrong("There is no account.", _NOBODY)]
     faults = [*_sharing(await seen.addresses.shared(backend)), *seen.faults(settings)]
-    faults += _empty(settings, seen.groups)
+    faults += [*_empty(settings, seen.groups), *_shut(seen.apps, seen.groups)]
     return faults or [ok(f"{_accounts(len(seen.addresses))}.")]
 
 
@@ -129,6 +131,15 @@ def _empty(settings: Settings, groups: set[str]) -> Iterator[Finding]:
     for group in () if settings.key_required == "everyone" else sorted(set(settings.key_required) - groups):
         text = f"KEYSTEAD_KEY_REQUIRED names {group}, and no account is in that group."
         yield wrong(text, f"Put accounts into it ({_INTO}), or take it off the list.")
+
+
+def _shut(apps: Sequence[App], groups: set[str]) -> Iterator[Finding]:
+    """Apps that are open to groups only, of which nobody is in any."""
+    for app in apps:
+        if app.groups and groups.isdisjoint(app.groups):
+            text = f"The app {app.name} is open only to {_names(app.groups)}, and no account is in such a group: nobody gets in."
+            again = "remove the app, and add it anew with other groups, or with none (`keystead app`)."
+            yield wrong(text, f"Put accounts into one ({_INTO}). Or {again}", "apps")
 
 
 def _pass_by(damaged: Damaged) -> None:
