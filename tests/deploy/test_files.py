@@ -77,6 +77,36 @@ def test_the_example_of_an_environment_names_what_has_no_default_and_only_misses
     assert set(refused.value.problems) == {"KEYSTEAD_SECRET_KEYS"}
 
 
+def services() -> dict[str, str]:
+    """The services of compose.yaml, and what each says."""
+    text = (DEPLOY / "compose.yaml").read_text().partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
+    return dict(re.findall(r"^  (\w+):\n((?:    .*\n|\n)+)", f"{text}\n", re.MULTILINE))
+
+
+def test_no_service_but_keysteads_own_gets_a_secret() -> None:
+    """Of the file with the settings, Caddy gets the variables that its own file reads, each by its name."""
+    found = services()
+    assert set(found) == {"migrate", "keystead", "caddy"}
+    assert {name for name, said in found.items() if "env_file" in said} == {"migrate", "keystead"}
+    assert all("env_file: .env\n" in found[name] for name in ("migrate", "keystead"))
+    given = re.findall(r"^      (\w+): \$\{(\w+):\?", found["caddy"], re.MULTILINE)
+    read = re.findall(r"\{\$(\w+)", (DEPLOY / "Caddyfile.compose").read_text())
+    assert given == [(name, name) for name in read] == [("KEYSTEAD_PUBLIC_URL", "KEYSTEAD_PUBLIC_URL")]
+    named = re.findall(r"\b(?:KEYSTEAD_\w+|secrets|configs|\./\.env|\./?:)", found["caddy"])
+    assert set(named) == {"KEYSTEAD_PUBLIC_URL"}, "nor by a way of its own"
+
+
+def test_the_files_with_the_settings_are_not_committed() -> None:
+    """The one of compose.yaml, and the one that the README makes in a checkout."""
+    assert {"/deploy/.env", "/environment"} <= set((ROOT / ".gitignore").read_text().splitlines())
+
+
+def test_the_file_with_the_settings_is_not_copied_into_the_image() -> None:
+    first, *allowed = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+    assert first == "*"
+    assert not any("deploy" in line or ".env" in line for line in allowed)
+
+
 def test_caddy_understands_its_file_in_compose(tmp_path: Path) -> None:
     program = PROGRAMS["caddy"]
     if program is None:
