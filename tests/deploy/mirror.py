@@ -73,15 +73,15 @@ class Mirror(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(port: int, judge: Callable[[Seen], Answer]) -> Iterator[list[Seen]]:
-    """Everything that was asked at this port, which gets these answers, without a body."""
+def answering(port: int, judge: Callable[[Seen], Answer], body: bytes = b"") -> Iterator[list[Seen]]:
+    """Everything that was asked at this port, which gets these answers, each with this body."""
     asked: list[Seen] = []
 
     class Judge(Mirror):
         def answer(self, seen: Seen) -> None:
             asked.append(seen)
             status, headers = judge(seen)
-            self.give(status, {"Connection": "close", **headers})
+            self.give(status, {"Connection": "close", **headers}, body)
 
     with ThreadingHTTPServer(("127.0.0.1", port), Judge) as server:
         server.daemon_threads = True

@@ -30,6 +30,7 @@ from backends.records import Account, Notification
 from tests import mongo_server
 from tests.browser import live_site
 from tests.browser.live_site import Site
+from tests.deploy import mirror
 from webapp import clock, doctor, signing
 from webapp.accounts import commits, identities, rotation
 from webapp.accounts import context as accounts
@@ -636,6 +637,37 @@ def test_somebody_else_at_the_address(site: Site) -> None:
         fault = server_fault(site, "--url", f"http://127.0.0.1:{port}")
     assert "Something else than Keystead answers" in fault["text"]
     assert "/healthz" in fault["todo"]
+
+
+TOLD = {
+    "version": "0.1.9", "public_url": "https://account.example.com", "at": 1.5, "peer": "127.0.0.1", "trusted": False,
+    "forwarded": ["192.0.2.99"], "address": "127.0.0.1", "origin": "", "cookie": "",
+}  # fmt: skip
+ODD: list[tuple[object, str]] = [
+    *(({each: TOLD[each] for each in TOLD if each != name}, "Another version") for name in TOLD if name != "peer"),
+    *((TOLD | {name: None}, "Another version") for name in TOLD if name not in ("peer", "version")),
+    (TOLD | {"at": "now", "forwarded": "192.0.2.99"}, "Another version"),
+    (TOLD | {"peer": None}, "other secrets"), (TOLD | {"version": 2}, "other secrets"), ({}, "other secrets"),
+    ([TOLD], "other secrets"), (None, "other secrets"), ("peer", "other secrets"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(ODD)))
+def test_an_answer_that_no_server_of_this_version_gives(deployment: Deployment, place: int) -> None:
+    odd, words = ODD[place]
+    ctx = Context(Settings.from_environ(deployment.environ), Options(url=f"http://127.0.0.1:{(port := free_port())}"))
+    with mirror.answering(port, lambda _: (200, {"x-frame-options": "DENY"}), json.dumps(odd).encode()):
+        (fault,) = asyncio.run(outside.server(ctx))
+    assert (fault.state, words in fault.text) == ("wrong", True), fault
+    assert fault.todo
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 50_000, b'{"peer": ' * 20_000, b'{"at": 1e999, "peer": 1}'])
+def test_an_answer_that_is_no_json_is_somebody_elses(deployment: Deployment, body: bytes) -> None:
+    ctx = Context(Settings.from_environ(deployment.environ), Options(url=f"http://127.0.0.1:{(port := free_port())}"))
+    with mirror.answering(port, lambda _: (200, {}), body):
+        (fault,) = asyncio.run(outside.server(ctx))
+    assert fault.text.startswith("Something else than Keystead answers")
 
 
 def _wait_for(port: int) -> None:

@@ -5,6 +5,8 @@ Keystead is a real server, the proxies are real, and the app repeats what it is 
 
 import asyncio
 import contextlib
+import http.client
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -239,6 +241,27 @@ def test_a_server_that_keeps_its_records_elsewhere(looked: Looked, wiki: Wiki, t
     assert "keeps its records elsewhere" in fault.text
 
 
+ARRIVED = {"version": "0.1.9", "peer": "127.0.0.1", "trusted": True, "host": "wiki.example.com", "app": "wiki", "at": 1.5}
+ODD: list[tuple[object, str]] = [
+    *((({name: ARRIVED[name] for name in ARRIVED if name not in ("version", left_out)}), "Another version of Keystead answers")
+      for left_out in ("trusted", "host", "app", "at")),
+    (ARRIVED | {"host": None}, "Another version of Keystead answers at https://wiki.example.com ('0.1.9'; "),
+    (ARRIVED | {"trusted": "yes", "at": []}, "Another version of Keystead answers"),
+    ({"error": "log on"}, "A Keystead with other secrets"), ({"error": None}, "Something else than Keystead"),
+    ([], "Something else than Keystead"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(ODD)))
+def test_an_answer_that_no_server_of_this_version_gives(wiki: Wiki, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    odd, words = ODD[place]
+    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)
+    leads_to(port := free_port(), monkeypatch)
+    with mirror.answering(port, lambda _: (200, {"x-frame-options": "DENY"}), json.dumps(odd).encode()):
+        (fault,) = examined(wiki.site)
+    assert (fault.state, fault.text.startswith(words)) == ("wrong", True), fault
+
+
 def test_an_address_that_is_no_apps(wiki: Wiki) -> None:
     [fault] = examined(wiki.site, "https://wiki.example.com:8443/page")
     assert fault.text == "There is no app at https://wiki.example.com:8443: nobody gets in there."
@@ -283,4 +306,4 @@ def test_what_seems_to_come_from_the_app(status: int, headers: dict[str, Any], r
     message = HTTPMessage()
     for name, value in headers.items():
         message[name] = value
-    assert apps._is_the_apps(Answer(status, message, None, None)) is reached
+    assert apps._is_the_apps(Answer(status, message, b"", None)) is reached

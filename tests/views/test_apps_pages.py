@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from starlette.responses import PlainTextResponse
 
-from webapp import clock
+from webapp import __version__, clock
 from webapp.accounts import apps
 from webapp.accounts.apps import Apps
 from webapp.testing.behind import PROXY
@@ -166,7 +166,8 @@ def test_doctor_is_told_how_its_question_arrived_and_nobody_else_is(keystead: Si
     app, anybody = keystead.behind(WIKI, "wiki"), keystead.visitor().client
     asked = f"{app.url}/.keystead/whoami?{probe.QUERY}="
     told = anybody.get(asked + probe.question(keystead.settings.secret_keys)).json()
-    assert told == {"peer": PROXY, "trusted": True, "host": "wiki.localhost:8000", "app": "wiki", "at": told["at"]}
+    arrived = {"version": __version__, "peer": PROXY, "trusted": True, "host": "wiki.localhost:8000", "app": "wiki"}
+    assert told == arrived | {"at": told["at"]}
     for text in ("", "1", probe.question(("another secret of thirty-two signs",))):
         refused = anybody.get(asked + text)
         assert (refused.status_code, refused.json()) == (401, {"error": "logon"})

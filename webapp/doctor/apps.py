@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from functools import partial
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from msgspec import Struct
+
 from backends.protocol import Backend
 from webapp import __version__
 from webapp.accounts.apps import Apps, host_of
 from webapp.doctor.finding import Context, Finding, ok, wrong
-from webapp.doctor.outside import Answer, Unreached, by_its_clock, ends_soon, reach
+from webapp.doctor.outside import Answer, Unreached, another_version, by_its_clock, ends_soon, reach
 from webapp.doctor.records import asked
 from webapp.settings import app_origin
 from webapp.web import paths, probe
@@ -23,6 +25,22 @@ _PAGE = {"Accept": "text/html,application/xhtml+xml", "User-Agent": f"keystead-d
 _SCRIPT = _PAGE | {"Accept": "application/json"}
 _LIES = (("Remote-User", "root"), ("Remote_User", "root"), ("Remote-Groups", ""), ("Keystead-Proof", "key"))
 """What a visitor says that only Keystead may."""
+
+
+class Arrived(Struct, frozen=True):
+    """What a server of this version tells of how the question arrived from an app's host."""
+
+    peer: str
+    trusted: bool
+    host: str
+    app: str | None
+    at: float
+
+
+class _Refusal(Struct, frozen=True):
+    """Why somebody is not let in."""
+
+    error: str
 
 
 async def app(ctx: Context) -> list[Finding]:
@@ -57,7 +75,8 @@ def _look(ctx: Context, origin: str, path: str) -> list[Finding]:
         found = [*_begin(ctx, get), *_script(get, path), *_lies(get, path, page), *_cached(page, arrived)]
     except Unreached as unreached:
         return [unreached.finding]
-    more = [*ends_soon(origin, page.certificate), *by_its_clock(arrived.told or {})]
+    told = arrived.told(Arrived)
+    more = [*ends_soon(origin, page.certificate), *(by_its_clock(told.at) if told else [])]
     if found:
         return [*found, *more]
     return [ok(f"The proxy at {origin} asks before it lets anybody in, and Keystead hears what visitors say."), *more]
@@ -77,18 +96,17 @@ def _question(ctx: Context) -> str:
 
 def _way_in(origin: str, arrived: Answer) -> list[Finding]:
     """Whether what the proxy hands on of /.keystead/ reaches Keystead as it should."""
-    told = arrived.told or {}
-    if "trusted" not in told:
+    told = arrived.told(Arrived)
+    if told is None:
         return [_another(origin, arrived)]
-    if not told["trusted"]:
-        text = f"Keystead gives this proxy no answer, because it does not know {told['peer']} as one."
-        return [
-            wrong(text, f"Set KEYSTEAD_TRUSTED_PROXIES={told['peer']}, or to the network that it is in. Start the server again.")
-        ]
-    if told["host"] != host_of(origin):
-        text = f"The proxy hands {paths.APP_HOST} on as if it were asked of {told['host'][:100]}: nobody gets in."
+    if not told.trusted:
+        text = f"Keystead gives this proxy no answer, because it does not know {told.peer} as one."
+        todo = f"Set KEYSTEAD_TRUSTED_PROXIES={told.peer}, or to the network that it is in. Start the server again."
+        return [wrong(text, todo)]
+    if told.host != host_of(origin):
+        text = f"The proxy hands {paths.APP_HOST} on as if it were asked of {told.host[:100]}: nobody gets in."
         return [wrong(text, f"Let it hand the Host header on as it is ({host_of(origin)}). {_HOW}")]
-    if told["app"] is None:
+    if told.app is None:
         text = f"The server that answers at {origin} does not know the app: it keeps its records elsewhere."
         return [wrong(text, "Run doctor and `keystead app add` with the variables that the server was started with.")]
     return []
@@ -99,7 +117,9 @@ def _another(origin: str, arrived: Answer) -> Finding:
     if arrived.status == 403:
         text = f"The proxy asks also about {paths.APP_HOST}, which Keystead refuses: nobody gets in."
         return wrong(text, f"Let it pass {paths.APP_HOST} on to Keystead without asking. {_HOW}")
-    if arrived.told and "error" in arrived.told:
+    if fault := another_version(origin, arrived):
+        return fault
+    if arrived.told(_Refusal):
         todo = "Run doctor with the variables that the server was started with, or start it again with these."
         return wrong(f"A Keystead with other secrets answers at {origin}.", todo)
     text = f"Something else than Keystead answers at {origin}{paths.APP_HOST} (with status {arrived.status}): nobody gets in."
@@ -110,7 +130,8 @@ def _stranger(origin: str, page: Answer) -> list[Finding]:
     """Whether somebody who is not logged on is led to our logon."""
     if _leads_in(origin, page):
         return []
-    why = page.headers.get("keystead-reason") or (page.told or {}).get("error")
+    refusal = page.told(_Refusal)
+    why = page.headers.get("keystead-reason") or (refusal.error if refusal else None)
     match page.status:
         case 401:
             return [

@@ -37,7 +37,7 @@ def _look(domain: str, origin: str) -> Finding:
     except ssl.SSLError as error:
         why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "there is no TLS"
         return wrong(f"Browsers will not trust {address}: {why}.", "Keep a certificate there for as long as its keys are in use.")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         why = "the name is not known" if isinstance(error, socket.gaierror) else "nobody answers"
         return unchecked(
             f"{address} cannot be reached from here ({why}). Where browsers cannot either, keys of {domain} open nothing."

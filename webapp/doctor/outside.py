@@ -6,19 +6,23 @@ machine reach itself by its public address.
 
 import asyncio
 import http.client
-import json
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
 
 from webapp import __version__
 from webapp.doctor.finding import Context, Finding, ok, unchecked, wrong
 from webapp.settings import Settings
 from webapp.web import probe
+
+T = TypeVar("T")
 
 SECONDS = 5
 SAME_TIME = 10.0
@@ -33,12 +37,40 @@ class Unreached(Exception):
 
 
 class Answer(NamedTuple):
-    """What came back: `told` is the JSON object, None if there is none. Where there is TLS, the certificate."""
+    """What came back. Where there is TLS, the certificate."""
 
     status: int
     headers: http.client.HTTPMessage
-    told: dict[str, Any] | None
+    body: bytes
     certificate: dict[str, Any] | None
+
+    def told(self, kind: type[T]) -> T | None:
+        """What it says, in JSON; None if that is not all of this. Anybody may have answered."""
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+
+class Told(Struct, frozen=True):
+    """What a server of this version tells of how the question arrived."""
+
+    version: str
+    public_url: str
+    at: float
+    peer: str
+    trusted: bool
+    forwarded: list[str]
+    address: str
+    origin: str
+    cookie: str
+
+
+class _ByAny(Struct, frozen=True):
+    """What a server of any version tells, if it knows our secret."""
+
+    peer: str
+    version: str = "unknown"
 
 
 async def server(ctx: Context) -> list[Finding]:
@@ -49,14 +81,14 @@ async def server(ctx: Context) -> list[Finding]:
         answers = [await asyncio.to_thread(_ask, ctx, url, claim) for claim in (_USUAL, _STANDARD)]
     except Unreached as unreached:
         return [unreached.finding]
-    ends = ends_soon(url, answers[0].certificate)
-    if fault := _somebody_else(ctx.settings, url, answers[0]):
-        return [fault, *ends]
-    told, headers = [answer.told or {} for answer in answers], answers[0].headers
+    ends, headers = ends_soon(url, answers[0].certificate), answers[0].headers
+    if strangers := [answer for answer in answers if answer.told(Told) is None]:
+        return [another_version(url, strangers[0]) or _somebody_else(ctx.settings, url, strangers[0]), *ends]
+    told = [told for answer in answers if (told := answer.told(Told))]
     found = [
         *ends,
         *_deployed(ctx.settings, told[0]),
-        *by_its_clock(told[0]),
+        *by_its_clock(told[0].at),
         *_through_the_proxy(ctx.settings, told),
         *_headers(ctx.settings, told[0], headers),
         *await asyncio.to_thread(_redirected, ctx),
@@ -77,8 +109,7 @@ def _ask(ctx: Context, url: str, claim: dict[str, str]) -> Answer:
         "Cookie": f"{probe.COOKIE}=here",
         "User-Agent": f"keystead-doctor/{__version__}",
     }
-    answer = reach(url, f"{url.rstrip('/')}/healthz", headers, lambda why: _silent(ctx, url, why))
-    return answer if answer.told and "address" in answer.told else answer._replace(told=None)
+    return reach(url, f"{url.rstrip('/')}/healthz", headers, lambda why: _silent(ctx, url, why))
 
 
 def reach(site: str, url: str, headers: dict[str, str], silent: Callable[[str], Finding]) -> Answer:
@@ -109,22 +140,21 @@ def _get(url: str, headers: dict[str, str]) -> Answer:
         connection.request("GET", f"{parts.path or '/'}?{parts.query}".rstrip("?"), headers=headers)
         certificate = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
         answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, _read(answer.read(100_000)), certificate)
+        return Answer(answer.status, answer.headers, answer.read(100_000), certificate)
     finally:
         connection.close()
 
 
-def _read(body: bytes) -> dict[str, Any] | None:
-    try:
-        told = json.loads(body)
-    except ValueError:
+def another_version(where: str, answer: Answer) -> Finding | None:
+    """Said of a server that knows our secret, and answers in another way than one of this version."""
+    other = answer.told(_ByAny)
+    if other is None:
         return None
-    return told if isinstance(told, dict) else None
+    text = f"Another version of Keystead answers at {where} ({other.version!r:.30}; {__version__!r} looks at it)."
+    return wrong(text, "Start the server again, so that it runs what is installed; or run the doctor that it was installed with.")
 
 
-def _somebody_else(settings: Settings, url: str, answer: Answer) -> Finding | None:
-    if answer.told:
-        return None
+def _somebody_else(settings: Settings, url: str, answer: Answer) -> Finding:
     if answer.status != 200 or answer.headers.get("x-frame-options") != "DENY":
         path = f"{settings.prefix}/healthz"
         return wrong(
@@ -146,32 +176,33 @@ def ends_soon(url: str, certificate: dict[str, Any] | None) -> list[Finding]:
     return [wrong(text, "Renew it, and see why it was not renewed by itself. Then nobody gets in: browsers refuse the page.")]
 
 
-def _deployed(settings: Settings, told: dict[str, Any]) -> list[Finding]:
+def _deployed(settings: Settings, told: Told) -> list[Finding]:
     found = []
-    if told["version"] != __version__:
-        found.append(wrong(f"The server runs version {told['version']}, and {__version__} is installed.", "Start it again."))
-    if told["public_url"] != settings.public_url:
-        text = f"The server was started with KEYSTEAD_PUBLIC_URL={told['public_url']}, and here it is {settings.public_url}."
+    if told.version != __version__:
+        found.append(wrong(f"The server runs version {told.version}, and {__version__} is installed.", "Start it again."))
+    if told.public_url != settings.public_url:
+        text = f"The server was started with KEYSTEAD_PUBLIC_URL={told.public_url}, and here it is {settings.public_url}."
         found.append(wrong(text, "Start it again with the settings that are meant."))
     return found
 
 
-def by_its_clock(told: dict[str, Any]) -> list[Finding]:
-    apart = time.time() - told["at"]
+def by_its_clock(at: float) -> list[Finding]:
+    """Whether the server's clock, which said this just now, is ours."""
+    apart = time.time() - at
     if abs(apart) <= SAME_TIME:
         return []
     text = f"This machine's clock is {abs(apart):.0f} seconds {'ahead of' if apart > 0 else 'behind'} the server's."
     return [wrong(text, "Set both clocks, and let both machines keep them (NTP): codes and sessions end by them.", "clock")]
 
 
-def _through_the_proxy(settings: Settings, told: list[dict[str, Any]]) -> list[Finding]:
+def _through_the_proxy(settings: Settings, told: list[Told]) -> list[Finding]:
     """Whether the server knows where visitors come from. It heard that we come from an address that we do not come from."""
-    usual, peer = told[0], told[0]["peer"]
-    if any(each["address"] == probe.CLAIM for each in told):
+    usual, peer = told[0], told[0].peer
+    if any(each.address == probe.CLAIM for each in told):
         text = "Any visitor can pretend to come from any address, so limits hold nobody back."
         return [wrong(text, f"Let the proxy overwrite X-Forwarded-For and take Forwarded away. {_PROXY}", "proxy")]
-    through = usual["forwarded"] not in ([], [probe.CLAIM])
-    if through and not usual["trusted"]:
+    through = usual.forwarded not in ([], [probe.CLAIM])
+    if through and not usual.trusted:
         text = f"The proxy at {peer} is not trusted: all visitors count as one, and share their limits."
         return [
             wrong(text, f"Set KEYSTEAD_TRUSTED_PROXIES={peer}, or to the network that your platform's router is in.", "proxy")
@@ -182,13 +213,13 @@ def _through_the_proxy(settings: Settings, told: list[dict[str, Any]]) -> list[F
     return []
 
 
-def _headers(settings: Settings, told: dict[str, Any], headers: http.client.HTTPMessage) -> list[Finding]:
+def _headers(settings: Settings, told: Told, headers: http.client.HTTPMessage) -> list[Finding]:
     found = []
-    if told["origin"] != settings.origin:
+    if told.origin != settings.origin:
         text = "The proxy changes the Origin header: every form will be refused."
         found.append(wrong(text, f"Let it pass the header on as it is. {_PROXY}", "proxy"))
     handed_out = headers.get("set-cookie", "")
-    if told["cookie"] != "here" or f"{probe.COOKIE}=seen" not in handed_out or "Path=/;" not in handed_out:
+    if told.cookie != "here" or f"{probe.COOKIE}=seen" not in handed_out or "Path=/;" not in handed_out:
         text = "The proxy takes cookies away, or changes them: nobody can log on."
         found.append(wrong(text, f"Let it pass Cookie and Set-Cookie on as they are. {_PROXY}", "cookies"))
     if settings.https and "strict-transport-security" not in headers:
@@ -204,7 +235,7 @@ def _redirected(ctx: Context) -> list[Finding]:
         return []
     try:
         answer = _get(f"http://{host.hostname}{host.path}/healthz", {})
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, ValueError):
         return []
     if answer.status != 200:
         return []

@@ -9,7 +9,7 @@ from functools import wraps
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from webapp import clock, logs
+from webapp import __version__, clock, logs
 from webapp.accounts import apps, commits, sessions, tickets
 from webapp.accounts.apps import Place
 from webapp.accounts.decision import AccountGone, Refused
@@ -124,8 +124,16 @@ async def whoami(request: Request) -> Response:
 async def _to_the_doctor(request: Request) -> Response:
     peer, host = request.client.host if request.client else "", request.headers.get("host", "")
     place = await request.state.apps.at(request.state.backend, host)
-    told = {"peer": peer, "trusted": client.is_trusted(request, peer), "host": host, "app": place.app.name if place else None}
-    return JSONResponse({**told, "at": clock.now().timestamp()})
+    return JSONResponse(
+        {
+            "version": __version__,
+            "peer": peer,
+            "trusted": client.is_trusted(request, peer),
+            "host": host,
+            "app": place.app.name if place else None,
+            "at": clock.now().timestamp(),
+        }
+    )
 
 
 async def _again(request: Request, place: Place, path: str, why: str) -> Response:

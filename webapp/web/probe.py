@@ -32,7 +32,7 @@ def is_doctors(keys: Sequence[str], text: str) -> bool:
         asked_at = _serializer(keys).loads(text)
     except BadData:
         return False
-    return abs(clock.now().timestamp() - float(asked_at)) < WORTH.total_seconds()
+    return isinstance(asked_at, int | float) and abs(clock.now().timestamp() - asked_at) < WORTH.total_seconds()
 
 
 def _serializer(keys: Sequence[str]) -> URLSafeSerializer:
