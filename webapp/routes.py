@@ -239,7 +239,8 @@ async def _bad_form(request: Request, bad: Any) -> Response:
 
 async def _too_often(request: Request, often: Any) -> Response:
     refusals.record(client.context(request), "attempt", often.account_id or refusals.NOBODY, why=often.limit)
-    route, words = _INSTEAD.get(often.limit, ("account.show", _("Go to your account")))
+    rehearses = often.limit == limits.RECOVERY.name and "account" in request.state
+    route, words = _INSTEAD.get("" if rehearses else often.limit, ("account.show", _("Go to your account")))
     link = (responses.url(request, route), words)
     return responses.refusal(request, 429, _("Too many attempts"), _("Nothing is lost."), link=link, wait=often.seconds)
 

@@ -250,6 +250,10 @@ def test_who_does_something_too_often_sees_how_long_to_wait_and_what_else_there_
     assert f'data-expires-in="{answer.headers["retry-after"]}"' in answer.text
 
 
+def test_who_rehearses_too_often_is_not_led_to_a_logon(keystead: Site, stub_key: StubKey) -> None:
+    assert link_of(too_often(bound(keystead, stub_key))) == "/account"
+
+
 def test_who_types_too_many_passwords_comes_back_to_where_the_logon_leads(keystead: Site, keystead_visitor: Visitor) -> None:
     answer = [keystead_visitor.submit_password("zoe", "wrong", next="/account/sessions") for _ in range(11)][-1]
     assert answer.status_code == 429
