@@ -1,6 +1,7 @@
 """The route table, which tells the story; and what each refusal becomes. Nothing is decided here."""
 
 import logging
+import re
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -186,7 +187,7 @@ def _page(request: Request) -> str:
     """The page that was asked for, or that the form stands on; if that does not open, what the form leads to, or a page above."""
     if request.method == "GET":
         return paths.local(request, f"{request.url.path}?{request.url.query}".rstrip("?"))
-    page = paths.referred(request, with_query=True)
+    page = re.sub(r"[?&]notice=[^&]*$", "", paths.referred(request, with_query=True))  # what was said need not be said again
     return page if paths.opens(request, page) else _ahead(request) or paths.nearest(request, page)
 
 

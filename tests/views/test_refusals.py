@@ -65,6 +65,8 @@ def test_a_form_of_a_session_that_ended_leads_back_to_the_page_that_it_stands_on
     visitor = keystead.visitor()
     answer = visitor.client.post("/account/sessions/end-others", headers=came_from(visitor, keystead, "/account/sessions"))
     assert answer.headers["location"] == "/logon?next=%2Faccount%2Fsessions&notice=ended"
+    said = came_from(visitor, keystead, "/account/sessions?notice=others")
+    assert wanted(visitor.client.post("/account/sessions/end-others", headers=said)) == "/account/sessions", "it was said already"
     answer = visitor.client.post(
         "/account/sessions/end-others", headers={"origin": visitor.origin, "referer": "https://evil.example/"}
     )
