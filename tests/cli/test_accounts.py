@@ -76,7 +76,7 @@ def test_accounts_are_listed_and_shown(deployment: Deployment, anna: Account) ->
     assert re.fullmatch(r"anna +anna@example\.com +2026-11-24 03:10 UTC +2", listed[1])
     shown = deployment.ok("account", "show", "ANNA")
     assert shown == deployment.ok("account", "show", "anna@example.com"), "by address as well"
-    assert shown == deployment.ok("account", "show", anna.id), "and by the id that stands in the log"
+    assert shown == deployment.ok("account", "show", "--", anna.id), "and by the id that stands in the log"
     assert "Needs a key     yes\n" in shown
     assert "Blue key, bound 2026-11-24 03:11 UTC, used 2026-11-24 05:10 UTC\n" in shown
     assert "Codes left      0\n" in shown

@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from msgspec.structs import replace
 
+from backends.records import Account
 from tests.cli.deployment import KEYSTEAD, PLAIN, Deployment
 from webapp import __version__
 
@@ -51,6 +53,35 @@ def test_a_backend_that_cannot_be_opened_is_said(deployment: Deployment) -> None
     (deployment.folder / "file").write_text("this is no database, and never was one")
     said = deployment.refused("account", "list", KEYSTEAD_BACKEND=(deployment.folder / "file").as_uri())
     assert str(deployment.folder / "file") in said
+
+
+@pytest.mark.parametrize("words", [("account", "add", "anna", "a@example.com", "--stdin"), ("account", "invite", "--stdin")])
+def test_what_comes_by_standard_input_and_is_no_utf_8_is_refused(deployment: Deployment, words: tuple[str, ...]) -> None:
+    """A password of which nobody knows what was meant could never be typed in a browser."""
+    typed = "Jörgs password is long enough".encode("latin-1")
+    for utf_8 in ("0", "1"):
+        environ = deployment.environ | {"PYTHONUTF8": utf_8, "LC_ALL": "C"}
+        done = subprocess.run([*KEYSTEAD, *words], env=environ, input=typed, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (1, b"Error: What comes by standard input is no UTF-8. Nothing was done.\n")
+    assert deployment.ok("account", "list").count("\n") == 1
+
+
+def test_an_id_that_begins_like_an_option_can_be_given(deployment: Deployment, anna: Account) -> None:
+    """As every 64th does, in the log and in `key list`."""
+    deployment.add(replace(anna, id="-kHw", username="bert", email="bert@example.com", keys=(), sessions=()))
+    assert "What begins with - and is no option is given behind --" in deployment.refused("account", "show", "-kHw")
+    assert "bert" in deployment.ok("account", "show", "--", "-kHw")
+
+
+def test_whoever_is_not_found_is_said_why(deployment: Deployment, anna: Account) -> None:
+    deployment.add(replace(anna, id="bert", username="bert", keys=(), sessions=()))
+    deployment.ok("account", "invite", "carl@example.com")
+    for name, why in (
+        ("zoe", "There is no account zoe. Those that there are: keystead account list"),
+        ("anna@example.com", "An address that several accounts have finds none of them: keystead account list"),
+        ("carl@example.com", "carl@example.com is invited, and has not joined yet: keystead account invitations"),
+    ):
+        assert why in deployment.refused("account", "show", name)
 
 
 @pytest.mark.parametrize("command", ["account show", "events export", "account withdraw", "app show", "key list"])

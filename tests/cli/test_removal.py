@@ -5,6 +5,7 @@ import stat
 
 from backends.records import Account, Record
 from tests.cli.deployment import PASSWORD, Deployment
+from webapp.accounts import joining
 from webapp.accounts.context import Context
 from webapp.metrics import Metrics
 from webapp.notifications.mail import open_mailer
@@ -42,6 +43,27 @@ def test_events_of_a_removed_account_are_kept_sealed(deployment: Deployment, ann
     for words in (("account", "list"), ("account", "list", "--json")):
         assert "removed" not in deployment.ok(*words)
     assert "There is no account" in deployment.refused("account", "show", "anna")
+
+
+def test_nothing_is_done_to_what_is_left_of_somebody_or_to_an_invitation(deployment: Deployment, anna: Account) -> None:
+    """Their ids stand in the log. Each change would owe a letter that nobody can get."""
+    deployment.ok("account", "remove", "anna", "--keep-events", "--yes")
+    deployment.ok("account", "invite", "carl@example.com")
+    invited = deployment.ask(lambda ctx: joining.find(ctx.backend, "carl@example.com"))
+    assert invited is not None
+    before = deployment.ask(everything)
+    for command, *rest in (
+        ("account password --stdin",), ("account email", "b@example.com"), ("account rename", "bert"), ("account freeze",),
+        ("account unfreeze",), ("account preview", "on"), ("account groups", "staff"), ("account remove --yes",),
+        ("key unbind",), ("key reinstate", "Blue key"),
+    ):  # fmt: skip
+        assert "was removed." in deployment.refused(*command.split(), "--", anna.id, *rest, stdin=f"{PASSWORD}\n")
+    for command in ("account freeze", "account remove --yes"):
+        assert "is invited, and has not joined yet" in deployment.refused(*command.split(), "--", invited.id)
+    for id in (anna.id, invited.id):
+        assert deployment.ok("account", "show", "--", id)
+        assert deployment.ok("events", "export", "--", id)
+    assert deployment.ask(everything) == before
 
 
 def test_the_letter_arrives_also_when_the_mail_server_is_down_at_the_time(deployment: Deployment, anna: Account) -> None:

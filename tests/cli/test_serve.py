@@ -8,11 +8,12 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.deployment import Deployment, running, status
-from webapp.cli import listening
+from webapp.cli import demo, listening
 from webapp.cli.listening import Place
 from webapp.cli.running import Refused
 from webapp.settings import Settings
@@ -125,7 +126,25 @@ def test_an_address_that_this_machine_does_not_have(deployment: Deployment) -> N
 
 
 def test_a_host_that_nobody_knows(deployment: Deployment) -> None:
-    assert "Nothing is known of an address no.such.invalid" in deployment.refused("serve", "--host", "no.such.invalid")
+    for host in ("no.such.invalid", "a..b", "b" * 70):
+        assert f"Nothing is known of an address {host}: " in deployment.refused("serve", "--host", host)
+
+
+def test_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a kernel without it says: the server says what to name instead, and the demo does without."""
+
+    class Old(socket.socket):
+        def __init__(self, family: int = socket.AF_INET, *rest: int, **more: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *rest, **more)
+
+    monkeypatch.setattr(socket, "socket", Old)
+    with pytest.raises(Refused, match="This machine has no address ::1"):
+        listening.must_be_free(Place("::1", 8000, ""))
+    listener = demo._listen(free_port())
+    assert listener is not None
+    listener.close()
 
 
 def test_a_port_that_only_root_may_have(monkeypatch: pytest.MonkeyPatch) -> None:

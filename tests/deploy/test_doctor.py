@@ -218,6 +218,12 @@ def test_the_wrong_port_of_the_mail_server(deployment: Deployment) -> None:
     assert "587 for smtp://, 465 for smtps://" in fault["todo"]
 
 
+def test_a_mail_to_an_address_that_is_none(deployment: Deployment) -> None:
+    fault = deployment.fault("--mail", "nonsense\nBcc: x@example.com")
+    assert (fault["check"], "the address is not one that mail can be sent to" in fault["text"]) == ("mail", True)
+    assert fault["todo"] == "Give --mail an address such as you@example.com."
+
+
 def test_a_port_without_tls_where_tls_is_expected_from_the_start(deployment: Deployment) -> None:
     fault = deployment.fault(KEYSTEAD_MAIL=deployment.mailbox.url.replace("smtp:", "smtps:"))
     assert fault["check"] == "mail"

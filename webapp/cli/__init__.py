@@ -38,7 +38,18 @@ QUIET: dict[str, Any] = {
 """How uvicorn is run: with bounds, without trust in a proxy, without its name, and without a line that could hold a token."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Main(click.Group):
+    """Says how an id is given that begins like an option."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as unknown:
+            text = f"{unknown.message} What begins with - and is no option is given behind -- and a blank."
+            raise click.NoSuchOption(unknown.option_name, text, unknown.possibilities, unknown.ctx) from None
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="keystead %(version)s")
 def main() -> None:
     """Keystead: an Account Center where a bound U2F security key is needed to log on.

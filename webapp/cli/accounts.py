@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from webapp.cli.running import account_named, left_out, moment, run, table
+from webapp.cli.running import account_named, left_out, moment, record_named, run, table, text_of
 
 if TYPE_CHECKING:
     from backends.records import Account, Event, Opening, SecurityKey
@@ -80,7 +80,7 @@ def show(username: str) -> None:
     """Show one account, its keys, where it is logged on, and what happened lately."""
 
     async def work(ctx: "Context") -> list[tuple[str, str]]:
-        return await facts(ctx, await account_named(ctx.backend, username))
+        return await facts(ctx, await record_named(ctx.backend, username))
 
     for label, text in run(work):
         click.echo(f"{label:<16}{text}")
@@ -304,7 +304,7 @@ def _new_password(stdin: bool) -> str:
     from webapp.web import wording
 
     if stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = text_of(sys.stdin.buffer.readline()).rstrip("\r\n")
     else:
         password = click.prompt("New password", hide_input=True, confirmation_prompt="The same again")
     if weakness := passwords.weakness(password):

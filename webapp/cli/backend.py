@@ -177,8 +177,11 @@ def backup(file: Path | None, folder: Path | None, keep: int | None, url: str) -
     if (file is None) == (folder is None) or (keep and not folder):
         raise click.UsageError("name either a FILE, or a folder by --into, with or without --keep.")
     _backup(url, file or backups.named(folder or Path(), clock.now()))
-    if folder and keep and (expired := backups.expire(folder, keep)):
-        click.echo(f"Deleted: {len(expired)} older {'backup' if len(expired) == 1 else 'backups'}.")
+    if folder and keep:
+        with in_plain_words():
+            expired = backups.expire(folder, keep)
+        if expired:
+            click.echo(f"Deleted: {len(expired)} older {'backup' if len(expired) == 1 else 'backups'}.")
 
 
 def _backup(url: str, file: Path) -> None:

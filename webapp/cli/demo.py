@@ -70,14 +70,13 @@ def _listening(wanted: int | None) -> Iterator[socket.socket]:
             with listener:
                 yield listener
             return
-    raise Refused(
-        f"Port {wanted} is taken: name another one." if wanted else "No port from 8000 on is free: name one with --port."
-    )
+    taken = f"Port {wanted} is taken, or not for this user: name another one."
+    raise Refused(taken if wanted else "No port from 8000 on is free: name one with --port.")
 
 
 def _listen(port: int) -> socket.socket | None:
     """None if it is taken, also on ::1: browsers may try localhost there first, and would find somebody else."""
-    with socket.socket(socket.AF_INET6) as other:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as other:  # an error where this machine has no IPv6
         if other.connect_ex(("::1", port)) == 0:
             return None
     listener = socket.socket()

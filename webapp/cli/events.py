@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webapp.cli.backend import address, on
-from webapp.cli.running import account_named, left_out, run
+from webapp.cli.running import left_out, record_named, run
 
 if TYPE_CHECKING:
     from backends.protocol import Backend
@@ -27,7 +27,7 @@ def export(username: str | None, url: str) -> None:
 
     async def work(opened: "Backend") -> None:
         if username:
-            account = await account_named(opened, username)
+            account = await record_named(opened, username)
             for event in await opened.events_of(account.id, 10**9):
                 click.echo(_line(event))
             return
@@ -45,7 +45,8 @@ def expire() -> None:
 
     async def work(ctx: "Context") -> int:
         if ctx.settings.events_kept is None:
-            raise click.ClickException("KEYSTEAD_EVENTS_KEPT is not set: all events are kept.")
+            text = "KEYSTEAD_EVENTS_KEPT is not set: all events are kept. Set it (such as 365d), or run this no more."
+            raise click.ClickException(text)
         everybody, kept = ctx.backend.accounts(damaged=left_out), ctx.settings.events_kept
         return sum([await history.expire_old(ctx, account, kept) async for account in everybody])
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webapp.cli.accounts import in_groups
-from webapp.cli.running import run
+from webapp.cli.running import away, run
 
 if TYPE_CHECKING:
     from webapp.accounts.context import Context
@@ -101,9 +101,7 @@ def _carry_out(planned: "Plan", rules: "Rules") -> None:
             return await imports.carry_out(ctx, planned, rules, tell)
         except Unavailable as unavailable:
             again = "Do the same again: who is here stays as they are."
-            raise click.ClickException(
-                f"The backend does not answer: {unavailable} {_accounts(so_far)} came in. {again}"
-            ) from None
+            raise click.ClickException(f"{away(unavailable)} {_accounts(so_far)} came in. {again}") from None
 
     taken = run(work)
     click.echo(f"Imported {_accounts(so_far)}.")

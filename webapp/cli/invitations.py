@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webapp.cli.accounts import in_groups
-from webapp.cli.running import left_out, moment, run, table
+from webapp.cli.running import left_out, moment, run, table, text_of
 
 if TYPE_CHECKING:
     from backends.records import Account
@@ -24,7 +24,7 @@ def invite(email: str | None, groups: tuple[str, ...], stdin: bool) -> None:
     """
     if (email is None) != stdin:
         raise click.UsageError("Give either an e-mail address or --stdin.")
-    addresses, into = _addresses(sys.stdin.read().splitlines() if email is None else [email]), in_groups(groups)
+    addresses, into = _addresses(text_of(sys.stdin.buffer.read()).splitlines() if email is None else [email]), in_groups(groups)
 
     async def work(ctx: "Context") -> list[str]:
         return [await _invited(ctx, address, into) for address in addresses]

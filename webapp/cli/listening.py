@@ -38,22 +38,22 @@ def place(settings: Settings, environ: Mapping[str, str], host: str | None) -> P
 def must_be_free(place: Place) -> None:
     """Refused, in words that say what to do, if nobody can listen there."""
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((place.host, place.port))
-        except OSError as error:
-            raise Refused(_words(place, error)) from None
+    except (OSError, UnicodeError) as error:
+        raise Refused(_words(place, error)) from None
 
 
-def _words(place: Place, error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
+def _words(place: Place, error: OSError | UnicodeError) -> str:
+    if isinstance(error, socket.gaierror | UnicodeError):
         return f"Nothing is known of an address {place.host}: let --host or KEYSTEAD_LISTEN name one of this machine."
     if error.errno == errno.EADDRINUSE:
         who = f"`ss -ltnp 'sport = :{place.port}'` says which"
         return f"Port {place.port} is taken: another program listens there ({who}). Stop it, or set PORT to another."
     if error.errno == errno.EACCES:
         return f"This user may not listen on port {place.port}. Set PORT to one from 1024 on; the proxy before it has 443."
-    if error.errno == errno.EADDRNOTAVAIL:
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return f"This machine has no address {place.host}: let --host or KEYSTEAD_LISTEN name one that it has (`ip address`)."
     return f"Nothing can listen on {place}: {error.strerror}."

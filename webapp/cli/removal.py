@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from webapp.cli.running import account_named, moment, run
+from webapp.cli.running import account_named, moment, record_named, run
 
 if TYPE_CHECKING:
     from backends.records import Account
@@ -69,7 +69,7 @@ def _goes(account: "Account") -> list[str]:
 async def _known(ctx: "Context", username: str) -> dict[str, Any]:
     from webapp.accounts import export
 
-    return await export.of(ctx, await account_named(ctx.backend, username))
+    return await export.of(ctx, await record_named(ctx.backend, username))
 
 
 def _json(known: dict[str, Any]) -> str:

@@ -22,7 +22,10 @@ AT_THE_COMMAND = "keystead command"
 """What stands in events and mails in the place of a browser."""
 
 
+CHANGED = "Somebody else changed the account meanwhile, and nothing was done. Look at it, and try again."
 MEND = "Something else than Keystead changed it: docs/backends.md, A damaged account, says how to mend it."
+
+_INVITED = "{name} is invited, and has not joined yet: keystead account invitations"
 
 
 class Refused(click.ClickException):
@@ -50,29 +53,36 @@ def run(work: Work[T]) -> T:
 def in_plain_words() -> Iterator[None]:
     """What a deployer can mend, or must know, is said without a traceback."""
     from backends.protocol import Damaged, IncompatibleStore, Unavailable
+    from webapp.accounts import decision
     from webapp.accounts.commits import Uncertain
-    from webapp.accounts.decision import AccountGone
     from webapp.settings import SettingsError
 
     try:
         yield
     except (SettingsError, IncompatibleStore) as refused:
         raise Refused(str(refused)) from None
-    except AccountGone:
-        raise click.ClickException("The account was removed meanwhile.") from None
+    except decision.Refused as refused:
+        gone = isinstance(refused, decision.AccountGone)
+        raise click.ClickException("The account was removed meanwhile." if gone else CHANGED) from None
     except Uncertain:
         raise Refused(
             "The backend stopped answering meanwhile. It may or may not have been done: look before you repeat it."
         ) from None
     except Unavailable as unavailable:
         damaged = isinstance(unavailable, Damaged)
-        raise Refused(f"{unavailable} {MEND}" if damaged else f"The backend does not answer: {unavailable}") from None
+        raise Refused(f"{unavailable} {MEND}" if damaged else away(unavailable)) from None
     except BrokenPipeError:
         raise  # whoever reads what we print has gone, and click ends quietly
     except FileExistsError as there:
         raise Refused(f"{there.filename} exists already, and is not overwritten.") from None
     except OSError as error:
-        raise Refused(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.") from None
+        what = f"{error.filename} cannot be used" if error.filename else "This machine does not do that"
+        raise Refused(f"{what}: {error.strerror or error}.") from None
+
+
+def away(unavailable: Exception) -> str:
+    """Why the backend does not answer, and where to look."""
+    return f"The backend does not answer: {str(unavailable).rstrip('.')}. `keystead doctor` says what to do."
 
 
 def log_to_stderr(settings: "Settings") -> None:
@@ -84,14 +94,45 @@ def log_to_stderr(settings: "Settings") -> None:
     logging.config.dictConfig(logs.config(settings.logs))
 
 
-async def account_named(backend: "Backend", name: str) -> "Account":
-    """The account of this name, address, or id as it stands in the log; a ClickException if there is none."""
+async def record_named(backend: "Backend", name: str) -> "Account":
+    """The account of this name, address, or id as it stands in the log; also an invitation, or what is left of one that was
+    removed. A ClickException if there is none.
+    """
     from webapp.accounts.identities import SITE
 
     found = (await backend.account_named(name) or await backend.account(name)) if name.isprintable() else None
     if found is None or found.id == SITE:
-        raise click.ClickException(f"There is no account {name}.")
+        raise click.ClickException(await _nobody(backend, name))
     return found
+
+
+async def account_named(backend: "Backend", name: str) -> "Account":
+    """The same, of somebody: what is done to an account is done to no other record."""
+    found = await record_named(backend, name)
+    if found.removed_at:
+        raise click.ClickException(f"{name} was removed. What is kept of it is shown by: keystead events export {name}")
+    if found.invitation:
+        raise click.ClickException(_INVITED.format(name=name))
+    return found
+
+
+async def _nobody(backend: "Backend", name: str) -> str:
+    """Why nobody is found, as far as that is known."""
+    from webapp.accounts import identities, joining
+
+    if not identities.is_address(name):
+        return f"There is no account {name}. Those that there are: keystead account list"
+    if await joining.find(backend, name):
+        return _INVITED.format(name=name)
+    return f"There is no account {name}. An address that several accounts have finds none of them: keystead account list"
+
+
+def text_of(data: bytes) -> str:
+    """What was piped in; a ClickException if it is no text."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise click.ClickException("What comes by standard input is no UTF-8. Nothing was done.") from None
 
 
 async def _with_backend(work: Work[T], settings: "Settings") -> T:

@@ -62,6 +62,7 @@ def _todo(reason: str) -> str:
         "refused the username": "Look at username and password in KEYSTEAD_MAIL; special characters are percent-encoded.",
         "offers no TLS": "A password is sent over TLS only. Use the server's port with STARTTLS (587), or smtps:// (465).",
         "outbox": "Give the folder to the user that runs Keystead.",
+        "mail can be sent to": "Give --mail an address such as you@example.com.",
         "refused the recipient": "Try another address, or ask whoever runs the mail server.",
         "refused the sender": "Set KEYSTEAD_MAIL_FROM to an address that this server may send for.",
     }
