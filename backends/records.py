@@ -5,13 +5,15 @@ be used as it stands: passwords, codes, recovery codes and session tokens are he
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Stage = Literal["password_only", "authenticated"]
 Proof = Literal["key", "code", "recovery"]
 Wish = Literal["bound", "required"]
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time without its zone, which only somebody else could have stored, is none: to compare it with ours is an error."""
 
 
 class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,10 +31,10 @@ class SecurityKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attestation: str
     transports: tuple[str, ...]
     rp_id: str
-    bound_at: datetime
-    used_at: datetime | None = None
-    suspended_at: datetime | None = None
-    mislaid_until: datetime | None = None
+    bound_at: Moment
+    used_at: Moment | None = None
+    suspended_at: Moment | None = None
+    mislaid_until: Moment | None = None
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,16 +47,16 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     token_hash: bytes
     stage: Stage
-    begun_at: datetime
-    seen_at: datetime
-    expires_at: datetime
+    begun_at: Moment
+    seen_at: Moment
+    expires_at: Moment
     address: str
     browser: str
     proof: Proof | None = None
-    proven_at: datetime | None = None
+    proven_at: Moment | None = None
     device: str = ""
-    entered_at: datetime | None = None
-    number_until: datetime | None = None
+    entered_at: Moment | None = None
+    number_until: Moment | None = None
 
 
 class VerificationCode(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,24 +68,24 @@ class VerificationCode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     salt: bytes
     digest: bytes
     tries_left: int
-    made_at: datetime
-    sent_at: datetime
-    expires_at: datetime
+    made_at: Moment
+    sent_at: Moment
+    expires_at: Moment
 
 
 class RecoveryCode(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One code of an account's set; `spent_at` is None until it has been used."""
 
     digest: bytes
-    made_at: datetime
-    spent_at: datetime | None = None
+    made_at: Moment
+    spent_at: Moment | None = None
 
 
 class Nonce(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that works once (a ceremony, a mailed link) and has been used; kept until it would have expired."""
 
     id: str
-    expires_at: datetime
+    expires_at: Moment
 
 
 class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,8 +98,8 @@ class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     kind: str
     to: str
-    at: datetime
-    due_at: datetime
+    at: Moment
+    due_at: Moment
     address: str = ""
     browser: str = ""
     facts: dict[str, str] = {}
@@ -111,7 +113,7 @@ class Invitation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whoever gets the mail at `email` may join until `ends_at`."""
 
     email: str
-    ends_at: datetime
+    ends_at: Moment
 
 
 class Opening(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,8 +122,8 @@ class Opening(Struct, frozen=True, kw_only=True, omit_defaults=True):
     With a `token_hash` it is a pass: the help desk lets the browser in that carries this token, once.
     """
 
-    asked_at: datetime
-    opens_at: datetime
+    asked_at: Moment
+    opens_at: Moment
     token_hash: bytes = b""
 
 
@@ -134,7 +136,7 @@ class App(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str
     origins: tuple[str, ...]
-    added_at: datetime
+    added_at: Moment
     title: str = ""
     key: Wish = "bound"
     fresh: int | None = None
@@ -165,17 +167,17 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     username: str
     email: str
     password_hash: str
-    created_at: datetime
-    password_at: datetime
+    created_at: Moment
+    password_at: Moment
     listed: bool = False
     groups: tuple[str, ...] = ()
     language: str = ""
     invitation: Invitation | None = None
-    key_due_at: datetime | None = None
-    frozen_at: datetime | None = None
-    devices_at: datetime | None = None
+    key_due_at: Moment | None = None
+    frozen_at: Moment | None = None
+    devices_at: Moment | None = None
     opening: Opening | None = None
-    opened_at: datetime | None = None
+    opened_at: Moment | None = None
     keys: tuple[SecurityKey, ...] = ()
     sessions: tuple[Session, ...] = ()
     codes: tuple[VerificationCode, ...] = ()
@@ -183,9 +185,9 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     codes_refused: int = 0
     nonces: tuple[Nonce, ...] = ()
     notifications: tuple[Notification, ...] = ()
-    notified_at: dict[str, datetime] = {}
+    notified_at: dict[str, Moment] = {}
     barred: bool = False
-    removed_at: datetime | None = None
+    removed_at: Moment | None = None
     events_kept: bool = False
     apps: tuple[App, ...] = ()
     head: ChainLink = ChainLink()
@@ -203,7 +205,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     account_id: str
     seq: int
     kind: str
-    at: datetime
+    at: Moment
     address: str
     browser: str
     detail: str
@@ -215,7 +217,7 @@ class Attempts(Struct, frozen=True, kw_only=True):
     """How often a bucket was counted in its window, and when the window ends."""
 
     count: int
-    resets_at: datetime
+    resets_at: Moment
 
 
 Record = Account | Event

@@ -715,6 +715,7 @@ DAMAGE: dict[str, Callable[[str], bytes]] = {
     "empty": lambda _: b"{}",
     "cut off": lambda text: text[:100].encode(),
     "no text": lambda text: text.encode().replace(b"alice", b"\xff"),
+    "no zone": lambda text: text.replace('Z"', '"').encode(),
     "no time": lambda text: text.replace('"at":"', '"at":"on ').encode(),
 }
 
