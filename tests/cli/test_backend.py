@@ -86,6 +86,20 @@ def test_a_variable_that_is_not_set_and_no_address_at_all_are_said(deployment: D
     assert "--url" in done.stderr
 
 
+def test_two_accounts_of_one_name_are_not_copied_and_check_says_what_to_do(deployment: Deployment, anna: Account) -> None:
+    """As another program may have left them."""
+    deployment.add(replace(anna, id="bert", username="bert", email="bert@example.com", keys=(), sessions=()))
+    with closing(sqlite3.connect(deployment.file)) as db, db:
+        db.execute(
+            """UPDATE accounts SET document = replace(document, '"username":"bert"', '"username":"anna"') WHERE id = 'bert'"""
+        )
+    said = deployment.refused("backend", "check")
+    assert "account bert is not found by its name" in said
+    assert "What is to be done: docs/backends.md, What check finds.\n" in said
+    said = deployment.refused("backend", "copy", "KEYSTEAD_BACKEND", f"{deployment.file.as_uri()}2")
+    assert "Two accounts have one username, or one key" in said
+
+
 def test_an_address_that_cannot_be_is_said_in_plain_words(deployment: Deployment) -> None:
     text = deployment.folder / "notes.txt"
     text.write_text("not a database " * 100)

@@ -60,7 +60,7 @@ def add(name: str, address: tuple[str, ...], title: str, key: str, fresh: str | 
                 of=groups,
             )
         except ValueError as wrong:
-            raise click.ClickException(_sentence(str(wrong))) from None
+            raise click.ClickException(f"Nothing was added: {wrong}") from None
         await _change(ctx, "add", made)
         return made
 
@@ -179,7 +179,3 @@ def _line(found: "App") -> dict[str, Any]:
         "groups": found.groups,
         "added_at": found.added_at.isoformat(),
     }
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

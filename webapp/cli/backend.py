@@ -118,7 +118,8 @@ def check(url: str, against: Path | None) -> None:
     for id in sorted(missing):
         click.echo(f"Seals were made with a secret that is no longer set (its id is {id}).")
     if faults:
-        raise click.ClickException(f"{faults} {'thing is' if faults == 1 else 'things are'} wrong.")
+        told = f"{faults} {'thing is' if faults == 1 else 'things are'} wrong."
+        raise click.ClickException(f"{told} What is to be done: docs/backends.md, What check finds.")
     if missing:
         raise NotVerified
     click.echo("All is well." if secrets else "All is well. (Seals were not checked: KEYSTEAD_SECRET_KEYS is not set.)")
@@ -282,7 +283,7 @@ async def _opened(url: str, work: "Callable[[Backend], Coroutine[Any, Any, T]]")
 
 def done(work: Coroutine[Any, Any, T]) -> T:
     """What the work came to; in plain words, why it could not be done."""
-    from backends.protocol import NotEmpty
+    from backends.protocol import KeyTaken, NotEmpty, UsernameTaken
     from backends.transfer import CorruptBackup, VerificationFailed
 
     try:
@@ -290,8 +291,11 @@ def done(work: Coroutine[Any, Any, T]) -> T:
             return asyncio.run(work)
     except NotEmpty:
         raise click.ClickException(
-            "The target holds records already. Only an empty one is filled; nothing was changed."
+            "The target holds records already. Only an empty one is filled; nothing was changed. Name a new file or database."
         ) from None
+    except (UsernameTaken, KeyTaken):
+        text = "Two accounts have one username, or one key: keystead backend check names them. The target is not to be used."
+        raise click.ClickException(text) from None
     except (VerificationFailed, CorruptBackup) as refused:
         raise click.ClickException(str(refused)) from None
 
