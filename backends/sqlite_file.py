@@ -61,7 +61,7 @@ MIGRATIONS: tuple[Migration, ...] = (
 
 def path(url: str) -> Path:
     parts = urlsplit(url)
-    if parts.netloc or not parts.path or parts.query or parts.fragment:
+    if parts.netloc or not parts.path or parts.query or parts.fragment or "%00" in parts.path:
         raise IncompatibleStore(f"{url} is no address of a file: write file:///absolute/path.db or file:relative.db.")
     return Path(unquote(parts.path)).absolute()
 

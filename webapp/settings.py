@@ -269,8 +269,8 @@ def _local(host: str) -> bool:
 
 def _split(text: str) -> SplitResult:
     """The parts of an address. The text of a ValueError never repeats the address, which may hold a password."""
-    if re.search(r"[\s\\\x00-\x1f\x7f]", text):
-        raise ValueError("must not contain blanks or backslashes.")
+    if re.search(r"[\s\\\x00-\x1f\x7f]|%00", text):
+        raise ValueError("must not contain blanks or backslashes, nor %00.")
     try:
         parts = urlsplit(text)
         _ = parts.port

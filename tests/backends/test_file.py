@@ -65,6 +65,12 @@ def attempt(backend: FileBackend, bucket: str) -> Coroutine[Any, Any, Attempts]:
 # addresses and files
 
 
+async def test_an_address_that_no_file_can_have_is_refused() -> None:
+    for query in (FileBackend.open, FileBackend.migrate):
+        with pytest.raises(IncompatibleStore, match="is no address of a file"):
+            await query("file:///a%00b")
+
+
 @pytest.mark.parametrize("path", ["keystead.db", "with space and ü.db", "50%.db"])
 async def test_an_address_names_the_file(tmp_path: Path, path: str) -> None:
     await migrate((tmp_path / path).as_uri())

@@ -360,6 +360,20 @@ def test_a_folder_in_the_place_of_the_file(deployment: Deployment) -> None:
     assert "is a directory: name a file in it" in deployment.fault(KEYSTEAD_BACKEND=deployment.folder.as_uri())["text"]
 
 
+def test_what_no_machine_can_have(deployment: Deployment) -> None:
+    too_long = f"/{'a' * 300}"
+    for changes, checks in (
+        ({"KEYSTEAD_BACKEND": f"file://{too_long}"}, {"backend", "files", "disk", "clock"}),
+        ({"KEYSTEAD_MAIL": f"outbox://{too_long}"}, {"files", "mail"}),
+        ({"KEYSTEAD_BACKEND": "file:///a%00b"}, {"settings"}),
+        ({"KEYSTEAD_MAIL": "outbox:///a%00b"}, {"settings"}),
+    ):
+        found = [each for each in deployment.findings(**changes) if each["state"] == "wrong"]
+        assert {each["check"] for each in found} <= checks
+        assert found
+        assert all(each["todo"] for each in found)
+
+
 def test_a_file_in_memory(deployment: Deployment) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         shutil.copy(deployment.file, Path(folder) / "keystead.db")

@@ -7,7 +7,7 @@ says so, and is no fault. What it tells holds no secret.
 from collections.abc import Mapping
 
 from webapp.doctor import apps, environment, moved, outside, people, post, records, rotated
-from webapp.doctor.finding import Check, Context, Finding, Options, unchecked
+from webapp.doctor.finding import Check, Context, Finding, Options, unchecked, wrong
 from webapp.settings import Settings
 
 CHECKS: tuple[Check, ...] = (
@@ -52,3 +52,6 @@ async def _looked(check: Check, ctx: Context, problems: Mapping[str, str]) -> li
         return await check.look(ctx)
     except PermissionError as error:
         return [unchecked(f"This user may not look at {error.filename}: run doctor as the user that Keystead runs as.")]
+    except OSError as error:
+        todo = "See that the settings name what this machine can have there, and that its disk is sound."
+        return [wrong(f"{error.filename or 'It'} cannot be looked at: {error.strerror or error}.", todo)]

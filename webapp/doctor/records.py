@@ -39,7 +39,7 @@ async def backend(ctx: Context) -> list[Finding]:
         return await _opened(ctx, _promises)
     except IncompatibleStore as refused:
         return [wrong(str(refused), "Mend KEYSTEAD_BACKEND, or what it names, as this says.")]
-    except (Unavailable, PermissionError) as error:
+    except (Unavailable, OSError) as error:
         return [wrong(f"It does not work now: {error}", _todo(ctx))]
 
 
