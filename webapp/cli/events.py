@@ -50,7 +50,8 @@ def expire() -> None:
         everybody, kept = ctx.backend.accounts(damaged=left_out), ctx.settings.events_kept
         return sum([await history.expire_old(ctx, account, kept) async for account in everybody])
 
-    click.echo(f"Deleted {run(work)} events.")
+    expired = run(work)
+    click.echo(f"Deleted {expired:,} {'event' if expired == 1 else 'events'}.")
 
 
 def _line(event: Any) -> str:
