@@ -3,8 +3,9 @@
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -81,10 +82,9 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
     census, apps = Census(settings.sealing_keys), Apps()
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tend, backend, settings.secret_keys[0], population)
-            tasks.start_soon(apps.run, backend)
-            tasks.start_soon(sender.run)
-            tasks.start_soon(census.run, backend)
+            tend = partial(_tend, backend, settings.secret_keys[0], population)
+            for work in (tend, partial(apps.run, backend), sender.run, partial(census.run, backend)):
+                tasks.start_soon(_always, work)
             yield {
                 "settings": settings,
                 "backend": backend,
@@ -101,6 +101,16 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
             await rotation.mark(backend, settings.secret_keys[0])
     finally:
         await backend.close()
+
+
+async def _always(work: Callable[[], Awaitable[None]]) -> None:
+    """Do this for as long as the server runs. A mistake of ours in it stands in the log, and ends nothing else."""
+    while True:
+        try:
+            await work()
+        except Exception:  # whatever it was: else the backend would be closed under a server that goes on
+            log.exception("what goes on beside the requests begins anew")
+        await anyio.sleep(RETRY_EVERY)
 
 
 async def _tend(backend: Backend, key: str, population: Population) -> None:

@@ -1,6 +1,13 @@
 """What machines ask."""
 
-from webapp.testing.site import Site
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from webapp import app
+from webapp.notifications.sender import Sender
+from webapp.testing.site import Site, running
 from webapp.web import probe
 
 
@@ -21,6 +28,27 @@ def test_the_question_of_another_versions_doctor_is_answered_as_any(keystead: Si
     for asked in ({"at": 1}, "now", None, [1]):
         question = probe._serializer(keystead.settings.secret_keys).dumps(asked)
         assert client.get("/healthz", headers={"keystead-doctor": str(question)}).text == "ok\n"
+
+
+def test_a_mistake_of_ours_beside_the_requests_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The letters of one account, say. It was a server that closed its backend, and went on to answer 503."""
+    begun, told = Event(), list[str]()
+
+    async def run(sender: Sender) -> None:
+        if not told:
+            told.append("once")
+            raise TypeError("somebody's letter")
+        begun.set()
+
+    monkeypatch.setattr(Sender, "run", run)
+    monkeypatch.setattr(app, "RETRY_EVERY", 0.01)
+    with running(tmp_path) as site:
+        assert begun.wait(5)
+        assert site.visitor().client.get("/readyz").text == "ok\n"
+    (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (error.message, "somebody's letter" in str(error.exc_info)) == ("what goes on beside the requests begins anew", True)
 
 
 def test_there_is_no_page_of_counts_unless_the_deployer_set_its_secret(keystead: Site) -> None:
