@@ -217,6 +217,26 @@ async def test_an_account_that_cannot_be_changed_keeps_no_letter_from_another(
     assert told == {"accounts": 1, "first": "stuck", "reason": "not this one"}
 
 
+async def test_a_mistake_of_ours_about_one_account_keeps_no_letter_from_another(
+    process: Process, mail_server: Post, time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unbind_overdue(account: Account, act: Act) -> Decision:
+        if account.id == "stuck":
+            raise TypeError("of our own")
+        return Decision(account)
+
+    monkeypatch.setattr(mislaying, "unbind_overdue", unbind_overdue)
+    ctx = quiet(process)
+    for stuck in (await commits.add(ctx, account(id="stuck", username="stuck", email="s@example.com")), await process.account()):
+        await commits.change(ctx, stuck, owe_key_bound)
+        time.move(SECOND)
+    time.move(owed.LEASE)
+    await process.look()
+    assert [str(letter["to"]) for letter in mail_server.letters] == ["alice@example.com"]
+    (told,) = [record for record in caplog.records if record.message == "letters of account stuck wait"]
+    assert "of our own" in str(told.exc_info)
+
+
 async def test_letters_that_no_mail_server_takes_stand_behind_those_that_were_not_tried(
     process: Process, mail_server: Post, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,13 +82,13 @@ class Sender:
         """Take what is due, and send it. Returns once the last of it is being sent. One account's trouble is no other's."""
         wait = defaultdict[str, list[str]](list)
         for account in await self._ctx.backend.owing(clock.now(), PAGE, damaged=self._name):
-            try:
-                async with self._room:  # so that nothing is leased long before it can be sent
-                    taken = await self._taken(account)
-            except Unavailable as unavailable:
-                wait[str(unavailable)].append(account.id)
-                continue
-            if taken:
+            async with self._room:  # so that nothing is leased long before it can be sent
+                (taken,) = await asyncio.gather(self._taken(account), return_exceptions=True)
+            if isinstance(taken, Unavailable):
+                wait[str(taken)].append(account.id)
+            elif isinstance(taken, BaseException):  # a mistake of ours
+                log.error("letters of account %s wait", account.id, exc_info=taken)
+            elif taken:
                 self._keep(self._send_in_turn(*taken))
         for reason, ids in wait.items():
             logs.write(log, logging.WARNING, "letters wait", accounts=len(ids), first=ids[0], reason=reason)
