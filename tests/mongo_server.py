@@ -59,9 +59,10 @@ class MongoServer:
         return database(self.address, options)
 
     def start(self, patience: float = 30) -> "MongoServer":
+        environ = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}  # its lines are not ours
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._command(), env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         end = time.monotonic() + patience
         while time.monotonic() < end:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import NamedTuple
 
 
 @dataclass(slots=True)
@@ -33,9 +34,10 @@ class Page:
         reader = _Reader()
         reader.feed(html)
         reader.close()
-        reader.page.text = " ".join(reader.page.text.split())
-        reader.page.said = [" ".join(words.split()) for words in reader.page.said]
-        return reader.page
+        page = reader.page
+        page.text = " ".join("".join(reader.text).split())
+        page.said = [" ".join("".join(words).split()) for words in reader.said]
+        return page
 
     def form(self, ending: str) -> Form | None:
         """The form whose action ends like this, as in `/bind/begin`."""
@@ -51,19 +53,29 @@ _EMPTY = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "m
 _UNSEEN = {"script", "style", "template", "noscript", "svg"}
 
 
+class _Open(NamedTuple):
+    """An element that is open; whether it is seen and what announces it, as those around it have it."""
+
+    tag: str
+    unseen: bool = False
+    announced: list[str] | None = None
+
+
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.page = Page()
+        self.text: list[str] = []
+        self.said: list[list[str]] = []
         self._form: Form | None = None
-        self._open: list[tuple[str, bool]] = []
-        """The elements that are open, and whether each announces what it holds."""
+        self._open = [_Open("")]
         self._gap = ""
         """What stands between this text and the one before: nothing where only a name begins or ends."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        self._gap = self._gap if tag == "bdi" else " "
+        if tag != "bdi":
+            self._gap = " "
         if "id" in given:
             self.page.ids.append(given["id"])
         if tag == "form":
@@ -75,26 +87,31 @@ class _Reader(HTMLParser):
             self._form.fields[given["name"]] = given.get("value", "")
         elif tag == "a" and "href" in given:
             self.page.links.append(given["href"])
-        announces = given.get("role") in ("alert", "status") and "hidden" not in given
-        if announces:
-            self.page.said.append("")
+        around = self._open[-1]
+        announced = around.announced
+        if given.get("role") in ("alert", "status") and "hidden" not in given:
+            announced = []
+            self.said.append(announced)
         if tag not in _EMPTY:
-            self._open.append((tag, announces))
+            self._open.append(_Open(tag, around.unseen or tag in _UNSEEN, announced))
 
     def handle_endtag(self, tag: str) -> None:
-        self._gap = self._gap if tag == "bdi" else " "
+        if tag != "bdi":
+            self._gap = " "
         if tag == "form":
             self._form = None
-        while self._open and any(name == tag for name, _ in self._open):
-            if self._open.pop()[0] == tag:
-                break
+        if any(each.tag == tag for each in self._open):
+            while self._open.pop().tag != tag:
+                pass
 
     def handle_data(self, data: str) -> None:
-        names = {name for name, _ in self._open}
-        if "title" in names and "svg" not in names:
+        inside = self._open[-1]
+        if inside.unseen:
+            return
+        if inside.tag == "title":
             self.page.title += data
-        elif not names & _UNSEEN:
-            self.page.text += f"{self._gap}{data}"
-            if any(announces for _, announces in self._open):
-                self.page.said[-1] += f"{self._gap}{data}"
-            self._gap = ""
+            return
+        self.text.extend((self._gap, data))
+        if inside.announced is not None:
+            inside.announced.extend((self._gap, data))
+        self._gap = ""

@@ -7,6 +7,7 @@ way and raise Unexpected when something stands in it. Works in process and again
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from threading import Barrier, Thread
 from typing import TypeVar, Unpack
 from urllib.parse import urljoin, urlsplit
@@ -55,10 +56,14 @@ class Visitor:
         self.client.follow_redirects = False
         self.client.headers["user-agent"] = CHROME
         self.origin = str(client.base_url.copy_with(path="/")).rstrip("/")
-        self.page = Page()
-        """The newest page or panel."""
+        self._html = ""
         self._at = self.origin
-        """Where that is."""
+        """Where the newest page or panel came from."""
+
+    @cached_property
+    def page(self) -> Page:
+        """The newest page or panel, read when somebody looks at it: many only lead on."""
+        return Page.read(self._html)
 
     @property
     def cookie(self) -> str:
@@ -249,7 +254,8 @@ class Visitor:
 
     def _read(self, response: httpx2.Response) -> httpx2.Response:
         if response.headers.get("content-type", "").startswith("text/html") and response.text:
-            self.page, self._at = Page.read(response.text), str(response.url)
+            self._html, self._at = response.text, str(response.url)
+            self.__dict__.pop("page", None)
         return response
 
     def _is_here(self, response: httpx2.Response) -> bool:
