@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from backends.records import Account
 from tests.browser import live_site
-from tests.cli.deployment import KEYSTEAD, PLAIN, Deployment, anna
+from tests.cli.deployment import PLAIN, Deployment, anna
+from tests.command import KEYSTEAD
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
 from webapp.cli import backups, main

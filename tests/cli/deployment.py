@@ -6,7 +6,6 @@ import os
 import secrets
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +18,8 @@ from msgspec.structs import replace
 
 from backends import migrate, open_backend
 from backends.records import Account, Event, SecurityKey, Session
+from tests import command
+from tests.command import KEYSTEAD
 from webapp.accounts import commits, identities, passwords
 from webapp.accounts.context import Context
 from webapp.accounts.decision import Operation
@@ -30,7 +31,6 @@ from webapp.testing.mailbox import Outbox
 P = ParamSpec("P")
 T = TypeVar("T")
 
-KEYSTEAD = [sys.executable, "-m", "webapp"]
 PASSWORD = "correct horse battery"
 NOW = datetime(2026, 11, 24, 3, 10, tzinfo=UTC)
 PLAIN = {name: text for name, text in os.environ.items() if not name.startswith("KEYSTEAD_") and name != "PORT"}
@@ -54,9 +54,7 @@ class Deployment:
         asyncio.run(migrate(self.file.as_uri()))
 
     def run(self, *words: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*KEYSTEAD, *words], env=self.environ | environ, input=stdin, capture_output=True, text=True, timeout=60, check=False
-        )
+        return command.run(*words, environ=self.environ | environ, stdin=stdin)
 
     def ok(self, *words: str, stdin: str = "", **environ: str) -> str:
         """What it says when all is well."""

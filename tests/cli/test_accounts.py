@@ -12,7 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from backends.records import Account, RecoveryCode
-from tests.cli.deployment import KEYSTEAD, NOW, PASSWORD, Deployment
+from tests.cli.deployment import NOW, PASSWORD, Deployment
+from tests.command import KEYSTEAD
 from webapp import clock
 from webapp.accounts import identities, opening, owed, passwords, sessions
 from webapp.accounts.context import Act

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from backends.records import Account
 from tests.cli import deployment as deployments
-from tests.cli.deployment import KEYSTEAD, PLAIN, Deployment
+from tests.cli.deployment import PLAIN, Deployment
+from tests.command import KEYSTEAD
 from webapp import signing
 from webapp.accounts import identities
 

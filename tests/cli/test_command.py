@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from backends.records import Account
-from tests.cli.deployment import KEYSTEAD, PLAIN, Deployment
+from tests.cli.deployment import PLAIN, Deployment
+from tests.command import KEYSTEAD
 from webapp import __version__
 
 

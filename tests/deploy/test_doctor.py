@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from backends import migrate, open_backend, sqlite_file
 from backends.contract.samples import account, key
 from backends.records import Account, Notification
-from tests import mongo_server
+from tests import command, mongo_server
 from tests.browser import live_site
 from tests.browser.live_site import Site
 from tests.deploy import mirror
@@ -76,8 +76,10 @@ class Deployment:
         return self.folder / "keystead.db"
 
     def examined(self, *words: str, before: tuple[str, ...] = (), **changes: str) -> subprocess.CompletedProcess[str]:
-        command = [*before, *DOCTOR, *words]
-        return subprocess.run(command, env=self.environ | changes, capture_output=True, text=True, timeout=60, check=False)
+        environ = self.environ | changes
+        if not before:
+            return command.run("doctor", *words, environ=environ)
+        return subprocess.run([*before, *DOCTOR, *words], env=environ, capture_output=True, text=True, timeout=60, check=False)
 
     def findings(self, *words: str, **more: Any) -> list[dict[str, str]]:
         done = self.examined(*words, "--json", **more)
@@ -520,8 +522,9 @@ def test_a_key_that_is_required_of_a_group_without_anybody(deployment: Deploymen
 def test_an_app_that_is_open_only_to_groups_without_anybody(deployment: Deployment) -> None:
     def add_app(name: str, *groups: str) -> None:
         options = [word for group in groups for word in ("--group", group)]
-        command = [*DOCTOR[:3], "app", "add", name, f"https://{name}.example.invalid", *options]
-        subprocess.run(command, env=deployment.environ, check=True, capture_output=True)
+        command.run(
+            "app", "add", name, f"https://{name}.example.invalid", *options, environ=deployment.environ
+        ).check_returncode()
 
     add_app("wiki")
     add_app("payroll", "staf", "board")
@@ -563,7 +566,7 @@ def test_two_accounts_that_share_an_address_are_named(deployment: Deployment) ->
 
 def test_a_store_that_is_empty_may_be_the_wrong_one(deployment: Deployment) -> None:
     deployment.file.unlink()
-    subprocess.run([*DOCTOR[:3], "backend", "migrate"], env=deployment.environ, check=True, capture_output=True)
+    command.run("backend", "migrate", environ=deployment.environ).check_returncode()
     fault = deployment.fault()
     assert (fault["check"], fault["text"]) == ("accounts", "There is no account.")
     assert "see that KEYSTEAD_BACKEND names them, and that its disk is mounted" in fault["todo"]
@@ -727,7 +730,7 @@ def test_events_that_should_be_gone_where_nobody_deletes_them(deployment: Deploy
     assert "keystead events expire" in fault["todo"]
     kept = deployment.environ | {"KEYSTEAD_EVENTS_KEPT": "365d"}
     for _ in range(2):  # the newest one stays, and goes in the next night
-        subprocess.run([*DOCTOR[:3], "events", "expire"], env=kept, check=True, capture_output=True)
+        command.run("events", "expire", environ=kept).check_returncode()
     assert said(deployment, "events", KEYSTEAD_EVENTS_KEPT="365d") == ["None is older than it should be."]
 
 
