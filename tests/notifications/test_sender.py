@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from backends import transfer
 from backends.protocol import Backend, Unavailable
-from backends.records import Account
+from backends.records import Account, Notification
 from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, account, key
 from tests.accounts.samples import logged_on as with_session
 from tests.accounts.test_commits import Failing
@@ -25,9 +25,10 @@ from webapp.accounts.codes import Wrong
 from webapp.accounts.context import Act
 from webapp.accounts.decision import Decision
 from webapp.accounts.events import Verifier
-from webapp.notifications import mail, sender
+from webapp.notifications import letters, mail, sender
 from webapp.notifications.mail import Letter, Mailer, MailFailed
 from webapp.notifications.verification import NotSent
+from webapp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -235,6 +236,32 @@ async def test_a_mistake_of_ours_about_one_account_keeps_no_letter_from_another(
     assert [str(letter["to"]) for letter in mail_server.letters] == ["alice@example.com"]
     (told,) = [record for record in caplog.records if record.message == "letters of account stuck wait"]
     assert "of our own" in str(told.exc_info)
+
+
+async def test_a_mistake_of_ours_in_a_letter_is_an_attempt_that_failed_and_keeps_no_later_letter(
+    process: Process, mail_server: Post, time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compose = letters.compose
+
+    def mistaken(settings: Settings, account: Account, letter: Notification) -> Letter:
+        if letter.facts["key"] == "Blue":
+            raise TypeError("of our own")
+        return compose(settings, account, letter)
+
+    monkeypatch.setattr(letters, "compose", mistaken)
+    await process.change(owe_three)
+    await process.sender.settle()
+    assert len(mail_server.letters) == 2
+    (stuck,) = (await process.account()).notifications
+    assert (stuck.facts["key"], stuck.due_at, stuck.attempts) == ("Blue", NOW + owed.PAUSES[0], 1)
+    (told,) = [record for record in caplog.records if record.message == "not mailed: key bound of account alices-id"]
+    assert "of our own" in str(told.exc_info)
+    assert [reason for _, reason in process.sender.failed] == ["a mistake of ours (TypeError)"]
+    while time.now < NOW + 4 * DAY:
+        time.move(HOUR)
+        await process.look()
+    assert await process.events() == ["not mailed: key bound"]
+    assert process.metrics.letters["given up"] == 1
 
 
 async def test_letters_that_no_mail_server_takes_stand_behind_those_that_were_not_tried(

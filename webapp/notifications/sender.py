@@ -11,7 +11,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from backends.protocol import Backend, Damaged, Unavailable
 from backends.records import Account, Notification
@@ -52,7 +52,7 @@ class Sender:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._damaged: set[str] = set()
         self.failed: list[tuple[Account, str]] = []
-        """What the mail server did not take, newest last: for the command line, which says so."""
+        """What was not mailed, and why, newest last: for the command line, which says so."""
 
     def owes(self, account: Account, notifications: Sequence[Notification]) -> None:
         """Send at once what a commit of this process has made due."""
@@ -82,14 +82,16 @@ class Sender:
         """Take what is due, and send it. Returns once the last of it is being sent. One account's trouble is no other's."""
         wait = defaultdict[str, list[str]](list)
         for account in await self._ctx.backend.owing(clock.now(), PAGE, damaged=self._name):
-            async with self._room:  # so that nothing is leased long before it can be sent
-                (taken,) = await asyncio.gather(self._taken(account), return_exceptions=True)
-            if isinstance(taken, Unavailable):
-                wait[str(taken)].append(account.id)
-            elif isinstance(taken, BaseException):  # a mistake of ours
-                log.error("letters of account %s wait", account.id, exc_info=taken)
-            elif taken:
-                self._keep(self._send_in_turn(*taken))
+            try:
+                async with self._room:  # so that nothing is leased long before it can be sent
+                    taken = await self._taken(account)
+            except Unavailable as unavailable:
+                wait[str(unavailable)].append(account.id)
+            except Exception:  # a mistake of ours
+                log.exception("letters of account %s wait", account.id)
+            else:
+                if taken:
+                    self._keep(self._send_in_turn(*taken))
         for reason, ids in wait.items():
             logs.write(log, logging.WARNING, "letters wait", accounts=len(ids), first=ids[0], reason=reason)
 
@@ -172,6 +174,12 @@ class Sender:
             await self.mailer.send(letters.compose(self._ctx.settings, account, notification))
         except MailFailed as failed:
             logs.write(log, logging.ERROR, "not mailed", kind=notification.kind, account=account.id, reason=failed)
-            self.failed = [*self.failed[-AT_ONCE:], (account, str(failed))]
-            return False
+            return self._has_failed(account, str(failed))
+        except Exception as mistake:  # of ours: put off as well, else it would be due at every look, and keep later letters
+            log.exception("not mailed: %s of account %s", notification.kind, account.id)
+            return self._has_failed(account, f"a mistake of ours ({type(mistake).__name__})")
         return True
+
+    def _has_failed(self, account: Account, reason: str) -> Literal[False]:
+        self.failed = [*self.failed[-AT_ONCE:], (account, reason)]
+        return False
