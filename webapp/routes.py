@@ -160,9 +160,11 @@ async def _not_signed_in(request: Request, why: Exception) -> Response:
     """To the logon, and back afterwards. Who had a session is told that it ended.
 
     A page that htmx works on is loaded anew: its session may just have got a new cookie in another tab. One that answered a form
-    would send that form again.
+    would send that form again, and one that waits for a key to be bound would no longer wait.
     """
     page = paths.referred(request)
+    if responses.by_htmx(request) and request.url.path == responses.url(request, "binding.dialog"):
+        return responses.go_to(request, _page(request))
     if responses.by_htmx(request) and (not page or paths.opens(request, page)):
         return Response(None, 200, {"hx-refresh": "true"})
     wanted, ended = _wanted(request), request.method == "POST" or cookies.token(request)

@@ -310,6 +310,20 @@ def test_a_reload_keeps_the_step(keystead: Site, visitor: Visitor, stub_key: Stu
     assert "is bound" in visitor.get(f"{U2F}/done").text
 
 
+def test_a_dialog_that_looks_while_the_session_gets_a_new_cookie_goes_on_with_it(
+    keystead: Site, visitor: Visitor, stub_key: StubKey
+) -> None:
+    since = re.findall(r"since=(\d+)", visitor.get(f"{U2F}/dialog").text)[0]
+    before = dict(visitor.client.cookies)
+    visitor.bind(stub_key)
+    late = keystead.visitor()
+    late.client.cookies.update(before)
+    looked = late.client.get(f"{U2F}/dialog?since={since}", headers={"hx-request": "true"})
+    assert (looked.status_code, looked.headers["hx-redirect"]) == (200, f"{U2F}/dialog?since={since}")
+    assert "Your key is bound" in visitor.get(looked.headers["hx-redirect"]).text, "by then the browser has the new cookie"
+    assert late.get(looked.headers["hx-redirect"]).headers["location"].startswith("/logon?next="), "who has none logs on"
+
+
 def test_the_dialog_of_the_first_page_notices_the_binding(keystead: Site, visitor: Visitor, stub_key: StubKey) -> None:
     opened = visitor.get(f"{U2F}/dialog")
     since = opened.text.partition("?since=")[2].partition('"')[0]

@@ -100,10 +100,12 @@ def request(visitor: Visitor, row: Row, slug: str, *, htmx: bool, username: str 
 
 
 def leads_to(response: httpx2.Response) -> str:
-    """The path that a response sends its visitor to; "reload" where htmx is told to load the page anew; "" for none."""
-    if "hx-refresh" in response.headers:
-        return "reload"
+    """The path that a response sends its visitor to; "reload" where htmx is told to load the page anew, or what it asked for as
+    a page; "" for none.
+    """
     target = response.headers.get("hx-redirect") or response.headers.get("location") or ""
+    if "hx-refresh" in response.headers or target == response.request.url.raw_path.decode():
+        return "reload"
     return str(httpx2.URL(target).path) if target else ""
 
 
