@@ -5,7 +5,6 @@ Each purpose has a salt of its own, so that what was signed for one is worth not
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -42,7 +41,7 @@ def loads(keys: Keys, purpose: str, signed: str) -> Any:
 
 def mac(key: str, purpose: str, *parts: str) -> bytes:
     """HMAC-SHA-256 over the parts, each with its length, so that no two lists of parts are the same bytes."""
-    text = "".join(f"{len(part)}:{part}" for part in (f"keystead {purpose}", *parts))
+    text = "".join([f"{len(part)}:{part}" for part in (f"keystead {purpose}", *parts)])
     return hmac.digest(key.encode(), text.encode(), hashlib.sha256)
 
 
@@ -54,14 +53,15 @@ def key_id(key: str) -> bytes:
 
 @cache
 def _signer(keys: Keys, purpose: str) -> Signer:
-    return Signer(_newest_last(keys), salt=f"keystead.{purpose}", digest_method=hashlib.sha256)
+    return Signer(_derived(keys, purpose), key_derivation="none", digest_method=hashlib.sha256)
 
 
 @cache
 def _serializer(keys: Keys, purpose: str) -> URLSafeSerializer:
-    return URLSafeSerializer(_newest_last(keys), salt=f"keystead.{purpose}", signer_kwargs={"digest_method": hashlib.sha256})
+    how = {"key_derivation": "none", "digest_method": hashlib.sha256}
+    return URLSafeSerializer(_derived(keys, purpose), signer_kwargs=how)
 
 
-def _newest_last(keys: Sequence[str]) -> list[str]:
-    """As itsdangerous wants them."""
-    return list(reversed(keys))
+def _derived(keys: Keys, purpose: str) -> list[bytes]:
+    """What signs for this purpose, newest last, as itsdangerous wants them; it would derive them again for each signature."""
+    return [Signer(key, salt=f"keystead.{purpose}", digest_method=hashlib.sha256).derive_key() for key in reversed(keys)]
