@@ -39,10 +39,10 @@ def address(request: Request) -> str:
     them is what anybody may have sent. A proxy writes one of the two headers and may pass on the other as a visitor sent it:
     where they differ, neither counts.
     """
-    state = request.state
-    if "address" not in state:
-        state.address = _address(request)
-    return state.address
+    found: str | None = request.scope["state"].get("address")
+    if found is None:
+        found = request.state.address = _address(request)
+    return found
 
 
 def language(request: Request) -> Language:

@@ -7,7 +7,7 @@ mounted under a path keeps its cookies to that path, and from its neighbours' ap
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -30,16 +30,17 @@ MAX_ZONE = 14 * 60
 """Kiribati is that far ahead of UTC, and nobody is further."""
 
 
-def pairs(request: Request) -> Iterator[tuple[str, str]]:
+def pairs(request: Request) -> Sequence[tuple[str, str]]:
     """Name and value of every cookie of this request, as they stand. HTTP/2 may bring each in a header of its own.
 
     Only blanks and tabs are cut off: what else Python takes for a blank would make `__Host-` of a name that is not, and that a
     site beside ours can set (PortSwigger, Cookie Chaos, 2025).
     """
-    for line in request.headers.getlist("cookie"):
-        for pair in line.split(";"):
-            name, _, value = pair.strip(" \t").partition("=")
-            yield name, value
+    found: list[tuple[str, str]] | None = request.scope["state"].get("cookies")
+    if found is None:
+        texts = [pair.strip(" \t").partition("=") for line in request.headers.getlist("cookie") for pair in line.split(";")]
+        found = request.state.cookies = [(name, value) for name, _, value in texts]
+    return found
 
 
 def plain(request: Request, name: str) -> str:

@@ -53,6 +53,8 @@ class State(_State):
     """Set by `cookies` when this answer must carry a new session cookie; empty text takes the cookie away."""
     known_browser: str
     """Set by `cookies` when this browser is to be remembered."""
+    cookies: list[tuple[str, str]]
+    """Set by `cookies` when one is first looked for."""
     address: str
     """Set by `client` when it is first asked for."""
     language: Language
