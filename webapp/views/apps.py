@@ -155,7 +155,7 @@ def _address(request: Request, entry: Entry) -> str:
 
 
 def _owed(who: Authenticated, entry: Entry) -> apps.Owed | None:
-    return apps.owed(entry.place.app, who.account, who.session, clock.now(), who.context.settings)
+    return apps.owed(entry.place.app, who.account, who.session, clock.now(), who.settings)
 
 
 async def _entry(request: Request, to: str, nonce: str) -> Entry | None:
@@ -168,7 +168,7 @@ async def _entry(request: Request, to: str, nonce: str) -> Entry | None:
 
 def _touch(request: Request, who: Authenticated, entry: Entry, **begun: Unpack[Begun]) -> Response:
     domain = request.state.form.get("domain", "") if request.method == "POST" else ""
-    ask = domains.choose(who.context.settings, sessions.keys_in_force(who.account), domain)
+    ask = domains.choose(who.settings, sessions.keys_in_force(who.account), domain)
     return responses.panel(
         request,
         "app_touch.html",

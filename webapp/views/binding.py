@@ -70,7 +70,7 @@ async def dialog(request: Request, who: Authenticated) -> Response:
 @guards.proven_to_bind
 async def begin_bind(request: Request, who: ProvenToBind) -> Response:
     """The ceremony form."""
-    ceremony = ceremonies.begin_bind(who.context.settings, who.account, who.session.id)
+    ceremony = ceremonies.begin_bind(who.settings, who.account, who.session.id)
     who.context.metrics.ceremony("bind", "begun")
     return steps.bind(request, who, label=keys.normalise(request.state.form.get("name", "")), ceremony=ceremony)
 

@@ -14,7 +14,7 @@ from webapp.web.state import Request
 @guards.password_only
 async def show(request: Request, who: PasswordOnly) -> Response:
     """How the help desk helps; the number, once one was asked for; the pass, once one was given."""
-    settings, account, now = who.context.settings, who.account, clock.now()
+    settings, account, now = who.settings, who.account, clock.now()
     has_pass = opening.is_pass_of(account, who.session.token_hash)
     call = None if has_pass else helpdesk.call(settings, who.session, now)
     if call and "waiting" in request.query_params:
@@ -39,7 +39,7 @@ async def ask(request: Request, who: PasswordOnly) -> Response:
     """A number, which is good for a quarter of an hour. The browser keeps its cookie, so that a pass finds it after the wait."""
     await limits.count(who.context, limits.HELPDESK, who.account.id, limits.here(who.context))
     await who.change(helpdesk.ask, who.session.id)
-    _keep(request, who, helpdesk.LIFETIME + who.context.settings.helpdesk_wait + opening.PASS_LIFETIME)
+    _keep(request, who, helpdesk.LIFETIME + who.settings.helpdesk_wait + opening.PASS_LIFETIME)
     return responses.go(request, "helpdesk.show")
 
 

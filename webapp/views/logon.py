@@ -93,7 +93,7 @@ async def key(request: Request, who: PasswordOnly) -> Response:
 @guards.password_only
 async def begin_key(request: Request, who: PasswordOnly) -> Response:
     """The ceremony form."""
-    form, asked = request.state.form, keys.asked(who.account, who.context.settings)
+    form, asked = request.state.form, keys.asked(who.account, who.settings)
     wanted, domain = form.get("next", ""), form.get("domain", "")
     if not asked:  # unbound elsewhere, or by the deployer, since the password was given
         token = who.new_token()
@@ -147,7 +147,7 @@ async def wait(request: Request, who: PasswordOnly) -> Response:
 @guards.password_only
 async def ask_to_open(request: Request, who: PasswordOnly) -> Response:
     """The wait begins; or, once it is over, the account opens."""
-    if keys.asked(who.account, who.context.settings) and not _has_passed(who):
+    if keys.asked(who.account, who.settings) and not _has_passed(who):
         with suppress(Refused):  # not allowed here: the page says what is
             await who.change(opening.ask)
         return responses.go(request, "logon.wait")
@@ -257,16 +257,16 @@ def _too_often(request: Request, often: TooOften, name: str, wanted: str) -> Res
 
 
 def _recovery(request: Request, who: PasswordOnly, *, typed: str = "", error: Text | None = None, status: int = 200) -> Response:
-    shown = steps.recovery(who.context.settings, who.account, typed)
+    shown = steps.recovery(who.settings, who.account, typed)
     return responses.page(request, "logon_recovery.html", status, rehearsal=False, would=False, error=error, **shown)
 
 
 def _has_passed(who: PasswordOnly) -> bool:
-    return opening.has_passed(who.account, who.context.settings, who.session, clock.now())
+    return opening.has_passed(who.account, who.settings, who.session, clock.now())
 
 
 def _wait(request: Request, who: PasswordOnly) -> Response:
-    settings, account = who.context.settings, who.account
+    settings, account = who.settings, who.account
     if settings.wait is None or opening.is_pass(account):
         return responses.go(request, "logon.recovery_code")
     return responses.page(
@@ -290,7 +290,7 @@ def _panel(
     at_once: bool = False,
     status: int = 200,
 ) -> Response:
-    ask = domains.choose(who.context.settings, keys.asked(who.account, who.context.settings), domain)
+    ask = domains.choose(who.settings, keys.asked(who.account, who.settings), domain)
     own_pass = opening.is_pass_of(who.account, who.session.token_hash)
     return responses.panel(
         request,

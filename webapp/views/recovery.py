@@ -26,7 +26,7 @@ async def show(request: Request, who: Authenticated) -> Response:
 @guards.authenticated
 async def make(request: Request, who: Authenticated) -> Response:
     """Ten codes: in force at once, or to be typed back where they replace others. The same form shows the same ten."""
-    token, settings = request.state.form.get("offer", ""), who.context.settings
+    token, settings = request.state.form.get("offer", ""), who.settings
     if not sessions.keys_in_force(who.account):
         return responses.go(request, "recovery.show")
     if not guards.is_proven(who, now=True):
@@ -45,7 +45,7 @@ async def confirm(request: Request, who: Proven) -> Response:
     token, typed = request.state.form.get("token", ""), request.state.form.get("code", "")
     codes = None
     try:
-        codes = recovery.shown(who.context.settings, who.account.id, who.session.id, token, clock.now())
+        codes = recovery.shown(who.settings, who.account.id, who.session.id, token, clock.now())
         await who.change(recovery.confirm, who.session.id, token, typed)
     except Refused as refused:
         if codes is None or refused.kind == "over":
@@ -81,7 +81,7 @@ def _touch_first(request: Request, who: Authenticated, token: str) -> Response:
 
 def _is_offer(who: Authenticated, token: str) -> bool:
     try:
-        recovery.offered(who.context.settings, who.account.id, who.session.id, token, clock.now())
+        recovery.offered(who.settings, who.account.id, who.session.id, token, clock.now())
     except Refused:
         return False
     return True
@@ -104,7 +104,7 @@ def _codes(
     error: Text | None = None,
     status: int = 200,
 ) -> Response:
-    settings = who.context.settings
+    settings = who.settings
     sheet: dict[str, Any] = {
         "account": who.account,
         "codes": codes.codes,
@@ -135,5 +135,5 @@ def _codes(
 def _rehearsal(
     request: Request, who: Authenticated, *, would: bool = False, typed: str = "", error: Text | None = None, status: int = 200
 ) -> Response:
-    shown = steps.recovery(who.context.settings, who.account, typed)
+    shown = steps.recovery(who.settings, who.account, typed)
     return responses.page(request, "logon_recovery.html", status, rehearsal=True, would=would, error=error, **shown)

@@ -62,7 +62,7 @@ def _begin(request: Request, who: Authenticated, touch: Touch, among: tuple[Secu
 
 
 def _which(request: Request, who: Authenticated) -> Touch:
-    others = domains.choose(who.context.settings, who.account.keys, request.query_params.get("domain", "")).others
+    others = domains.choose(who.settings, who.account.keys, request.query_params.get("domain", "")).others
     return Touch("", _("Touch the key in question"), _WORDS, responses.url(request, "trying.which"), others)
 
 

@@ -15,7 +15,7 @@ session that owes its key is never taken for an authenticated one (CVE-2026-4569
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
 from starlette.responses import Response
@@ -28,6 +28,7 @@ from webapp.accounts.commits import Uncertain
 from webapp.accounts.context import Claim, Context, Level
 from webapp.accounts.decision import AccountGone, Operation
 from webapp.accounts.sessions import KeyOwed, NotSignedIn
+from webapp.settings import Settings
 from webapp.web import client, cookies, forms
 from webapp.web.state import Request
 
@@ -35,13 +36,24 @@ View = Callable[[Request], Awaitable[Response]]
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Somebody:
-    """Whose session acts. `account` is as it was when the session was judged."""
+    """Whose session acts. `account` is as it was when the session was judged, and `claim` what it was judged by."""
 
-    context: Context
+    request: Request
+    claim: Claim
     account: Account
     session: Session
+
+    @cached_property
+    def context(self) -> Context:
+        """What they act with: put together when they first do, for most who only look."""
+        return client.context(self.request, self.claim)
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the site."""
+        return self.request.state.settings
 
     async def change(self, operation: Operation[P], *args: P.args, **kwargs: P.kwargs) -> Account:
         """The account as it is once what the operation decides is committed; the session is judged again by the commit."""
@@ -49,8 +61,7 @@ class Somebody:
 
     def demanding(self, level: Level) -> "Somebody":
         """The same, whose next change is judged by this level."""
-        claim = Claim(self.session.token_hash, level)
-        return replace(self, context=replace(self.context, claim=claim))
+        return replace(self, claim=Claim(self.session.token_hash, level))
 
     def new_token(self) -> str:
         """A token for this account's session to go on under."""
@@ -166,10 +177,10 @@ async def _somebody(request: Request, kind: type[W], level: Level, *, to_bind: b
     session = sessions.require(account, claim, clock.now(), request.state.settings)
     if account.language in languages.KNOWN:
         request.state.language = languages.of(account.language)
-    context = client.context(request, claim)
+    who = kind(request, claim, account, session)
     if session.stage == "authenticated" and clock.now() - session.seen_at >= sessions.SEEN_EVERY:
-        account = await commits.change(context, account, sessions.seen, session.id)
-        session = sessions.get(account, session.id)
+        account = await who.change(sessions.seen, session.id)
+        who = replace(who, account=account, session=sessions.get(account, session.id))
     if session.stage == "authenticated":
         request.state.account = account
-    return kind(context, account, session)
+    return who

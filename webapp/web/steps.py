@@ -223,7 +223,7 @@ def hours(wait: timedelta | None) -> int:
 
 def _ask(who: ToBind, domain: str) -> domains.Choice:
     """Of which domain's keys one is asked for."""
-    return domains.choose(who.context.settings, sessions.keys_in_force(who.account), domain)
+    return domains.choose(who.settings, sessions.keys_in_force(who.account), domain)
 
 
 def _keys(who: ToBind) -> bool:

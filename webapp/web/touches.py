@@ -25,10 +25,10 @@ class Begun(TypedDict, total=False):
 def begin(who: Somebody, purpose: Use, keys: tuple[SecurityKey, ...], domain: str = "") -> Begun:
     """A ceremony that one of these keys can answer, of this domain if there are any of it."""
     try:
-        ceremony = ceremonies.begin_use(who.context.settings, purpose, who.account, who.session.id, keys, domain)
+        ceremony = ceremonies.begin_use(who.settings, purpose, who.account, who.session.id, keys, domain)
     except Failed as failed:
         return {"failure": failed.kind, "status": 422}
-    who.context.metrics.ceremony(purpose, "begun")
+    who.request.state.metrics.ceremony(purpose, "begun")
     return {"ceremony": ceremony}
 
 
@@ -38,9 +38,9 @@ async def finish(who: Somebody, purpose: Purpose, operation: Operation[P], *args
         account = await who.change(operation, *args, **kwargs)
     except (Failed, KeyTaken) as refused:
         failed = refused if isinstance(refused, Failed) else Failed("taken")
-        who.context.metrics.ceremony(purpose, failed.kind)
+        who.request.state.metrics.ceremony(purpose, failed.kind)
         raise failed from None
-    who.context.metrics.ceremony(purpose, "accepted")
+    who.request.state.metrics.ceremony(purpose, "accepted")
     return account
 
 
