@@ -15,18 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct, json
 
-from backends.protocol import (
-    MAX_NAME,
-    IncompatibleStore,
-    KeyTaken,
-    NotEmpty,
-    OnDamaged,
-    Unavailable,
-    UsernameTaken,
-    due_at,
-    fold,
-    refuse,
-)
+from backends import protocol
+from backends.protocol import OnDamaged, due_at, fold, refuse
 from backends.records import Account, Attempts, Event, Record
 
 
@@ -46,9 +36,9 @@ class Shelf(Struct):
         """Raise what speaks against storing it: a name or a credential id that another account has."""
         for other in self.accounts.values():
             if other.id != new.id and fold(other.username) == fold(new.username):
-                raise UsernameTaken(new.username)
+                raise protocol.UsernameTaken(new.username)
             if other.id != new.id and {key.id for key in other.keys} & {key.id for key in new.keys}:
-                raise KeyTaken
+                raise protocol.KeyTaken
 
     def store(self, new: Account, events: Sequence[Event]) -> None:
         self.accounts[new.id] = new
@@ -66,7 +56,7 @@ class ShelfBackend:
     async def open(cls, url: str) -> "ShelfBackend":
         path = Path(unquote(urlsplit(url).path))
         if not path.parent.is_dir():
-            raise IncompatibleStore(f"There is no directory {path.parent}.")
+            raise protocol.IncompatibleStore(f"There is no directory {path.parent}.")
         return cls(path)
 
     async def close(self) -> None:
@@ -84,7 +74,7 @@ class ShelfBackend:
                 if (after := json.encode(shelf)) != before:
                     self._write(after)
         except OSError as error:
-            raise Unavailable(f"The shelf cannot be reached: {error}") from error
+            raise protocol.Unavailable(f"The shelf cannot be reached: {error}") from error
 
     def _write(self, content: bytes) -> None:
         new = self._path.with_suffix(".new")
@@ -102,7 +92,7 @@ class ShelfBackend:
     async def add(self, account: Account, events: Sequence[Event] = ()) -> None:
         with self._shelf() as shelf:
             if account.id in shelf.accounts:
-                raise UsernameTaken(account.id)
+                raise protocol.UsernameTaken(account.id)
             shelf.refuse(account)
             shelf.store(account, events)
 
@@ -111,14 +101,13 @@ class ShelfBackend:
             return shelf.accounts.get(account_id)
 
     async def account_named(self, name: str) -> Account | None:
-        if len(name) > MAX_NAME:
+        if len(name) > protocol.MAX_NAME:
             return None
         with self._shelf() as shelf:
             named = [account for account in shelf.accounts.values() if fold(account.username) == fold(name)]
             addressed = [account for account in shelf.accounts.values() if fold(account.email) == fold(name)]
-        if named:
-            return named[0]
-        return addressed[0] if len(addressed) == 1 else None
+        found = named or addressed
+        return found[0] if len(found) == 1 else None
 
     async def accounts(self, after: str = "", *, damaged: OnDamaged = refuse) -> AsyncIterator[Account]:
         with self._shelf() as shelf:
@@ -202,7 +191,7 @@ class ShelfBackend:
         found = [record async for record in records]
         with self._shelf() as shelf:
             if shelf.accounts or shelf.events:
-                raise NotEmpty("The shelf holds records already.")
+                raise protocol.NotEmpty("The shelf holds records already.")
             for record in found:
                 if isinstance(record, Account):
                     shelf.store(record, [])

@@ -51,6 +51,10 @@ class TestShelfBackend(BackendContract):
     """Every promise of the protocol."""
 
 
+def test_two_hundred_lines_are_enough_for_a_backend() -> None:
+    assert len((HERE / "keystead_shelf.py").read_text().splitlines()) <= 200
+
+
 @pytest.mark.anyio
 async def test_a_plug_in_is_found_by_the_scheme_of_its_entry_point(backend: Backend, installed: Path) -> None:
     assert "shelf" in entry_points(group="keystead.backends").names
