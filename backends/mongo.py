@@ -22,7 +22,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from backends import mongo_connection, mongo_documents, mongo_schema, mongo_transfer
 from backends.mongo_claims import Claims, Patience
 from backends.mongo_connection import DUPLICATE, LOADING, TRIES, Client, Database, delete_all, or_unavailable
-from backends.mongo_documents import BESIDE, LOADED, Document, Stored, claims, holder, is_account
+from backends.mongo_documents import BESIDE, IS_PLACE, LOADED, NO_NAME, Document, Stored, claims, holder, is_account
 from backends.protocol import (
     MAX_NAME,
     KeyTaken,
@@ -107,19 +107,32 @@ class MongoBackend:
         return found[0] if len(found) == 1 else None
 
     async def _listing(self, claim: str, ids: list[str]) -> list[Account]:
-        """Two at most of these accounts that list the claim: one that does not has lost it, or is about to have it."""
-        return self._records(await self._db.accounts.find({"_id": {"$in": ids}, "claims": claim}).limit(2).to_list())
+        """Two at most of these accounts that list the claim: one that does not has lost it, or is about to have it.
+
+        One whose claims are damaged may have listed it.
+        """
+        lists = {"$or": [{"claims": claim}, {"claims": NO_NAME, "$nor": [IS_PLACE]}]}
+        return self._records(await self._db.accounts.find({"_id": {"$in": ids}, **lists}).limit(2).to_list())
 
     async def accounts(self, after: str = "", *, damaged: OnDamaged = refuse) -> AsyncIterator[Account]:
         last = fold(after)
         while page := await self._named_after(last):
-            for account in readable(page, mongo_documents.account, damaged):
+            for account in readable(page, _whole, damaged):
                 yield account
             last = page[-1]["folded"]
+        for account in readable(await self._nameless(), _whole, damaged):
+            yield account  # there is none
 
     @or_unavailable
     async def _named_after(self, folded: str) -> list[Document]:
-        return await self._db.accounts.find({"folded": {"$gt": folded}}).sort("folded", ASCENDING).limit(PAGE).to_list()
+        names = {"folded": {"$gt": folded}, "folded.0": {"$exists": False}}
+        return await self._db.accounts.find(names).sort("folded", ASCENDING).limit(PAGE).to_list()
+
+    @or_unavailable
+    async def _nameless(self) -> list[Document]:
+        """Some of the damaged accounts that no order of names has."""
+        names = [{"folded": {"$not": {"$type": "string"}}}, {"folded.0": {"$exists": True}}]
+        return await self._db.accounts.find({"$or": names, "$nor": [IS_PLACE]}).limit(PAGE).to_list()
 
     @or_unavailable
     async def owing(self, now: datetime, limit: int, *, damaged: OnDamaged = refuse) -> list[Account]:
@@ -141,7 +154,7 @@ class MongoBackend:
         return [self._record(document) for document in documents if is_account(document)]
 
     def _record(self, document: Document) -> Account:
-        account, beside = mongo_documents.account(document), mongo_documents.stored(document)
+        account, beside = mongo_documents.whole(document)
         self._remember(account.id, beside)
         return account
 
@@ -174,13 +187,14 @@ class MongoBackend:
             found = await self._beside(account_id)
             if found is None:
                 continue
-            if found["mark"] == mark:
+            there = found.get("mark")
+            if there == mark:
                 return None
             if is_account(found):
                 raise UsernameTaken(account_id)
-            if found["reserved"] == born:
-                return ObjectId(found["mark"])
-            if "born" in found or not await patience.waited(found["mark"]):
+            if found["reserved"] == born and isinstance(there, ObjectId):
+                return there
+            if "born" in found or not await patience.waited(there):
                 await self._take_place(found, born)
         raise Unavailable("Too many others are adding this account.")
 
@@ -189,7 +203,7 @@ class MongoBackend:
         if "born" in found:
             await delete_all(self._db.events, {"account_id": found["_id"], "born": found["born"]})
         ours = {"$set": {"reserved": born, "mark": ObjectId()}, "$unset": {"born": ""}}
-        await self._db.accounts.update_one({"_id": found["_id"], "mark": found["mark"]}, ours)
+        await self._db.accounts.update_one({"_id": found["_id"], "mark": found.get("mark")}, ours)
 
     @or_unavailable
     async def commit(self, was: Account, now: Account, events: Sequence[Event] = ()) -> bool:
@@ -226,7 +240,7 @@ class MongoBackend:
     async def _finish_removal(self, place: Document) -> None:
         if "born" in place:
             await delete_all(self._db.events, {"account_id": place["_id"], "born": place["born"]})
-        await self._db.accounts.delete_one({"_id": place["_id"], "mark": place["mark"]})
+        await self._db.accounts.delete_one({"_id": place["_id"], "mark": place.get("mark")})
 
     async def _replaced(
         self, was: Account, mark: ObjectId, make: Callable[[ObjectId], Document], wanted: Mapping[str, str | None]
@@ -240,7 +254,7 @@ class MongoBackend:
         for _ in range(TRIES):
             if there is None:
                 found = await self._beside(was.id)
-                if found is not None and found["mark"] == mark:  # the driver retried what had been done
+                if found is not None and found.get("mark") == mark:  # the driver retried what had been done
                     return make(found["born"])
                 there = mongo_documents.stored(found) if found and is_account(found) else None
             if there is None or there.version != was.version:
@@ -276,9 +290,10 @@ class MongoBackend:
         found = await self._beside(account_id)
         if limit <= 0 or (found is not None and not is_account(found)):
             return []
-        if found is not None:
-            await self._stand(account_id, self._remember(account_id, mongo_documents.stored(found)))
-        asked = _events_of(account_id, found) if before is None else _events_of(account_id, found, {"$lt": before})
+        there = mongo_documents.stored(found) if found else None
+        if there is not None:
+            await self._stand(account_id, self._remember(account_id, there))
+        asked = _events_of(account_id, there) if before is None else _events_of(account_id, there, {"$lt": before})
         newest_first = await self._db.events.find(asked).sort("seq", DESCENDING).limit(limit).to_list()
         return [mongo_documents.event(document) for document in newest_first[::-1]]
 
@@ -356,9 +371,9 @@ class MongoBackend:
 
     @or_unavailable
     async def purge(self, now: datetime) -> int:
-        ended = await delete_all(self._db.attempts, {"resets_at": {"$lte": now}})
+        ended = await delete_all(self._db.attempts, {"resets_at": {"$not": {"$gt": now}}})  # also what never would
         with pymongo.timeout(LOADING.total_seconds()):
-            places = await self._db.accounts.find({"reserved": {"$exists": True}}).to_list()
+            places = await self._db.accounts.find(IS_PLACE).to_list()
             for place in places:
                 await self._finish_removal(place)  # of one that is being added as well: whoever adds it begins anew
             return ended + len(places) + await self._claims.purge()
@@ -376,7 +391,12 @@ def _must_differ(account: Account) -> None:
         raise KeyTaken
 
 
-def _events_of(account_id: str, beside: Document | None, bounds: Mapping[str, int] = MappingProxyType({})) -> Document:
+def _whole(document: Document) -> Account:
+    """Not remembered: whoever reads all of them changes few."""
+    return mongo_documents.whole(document)[0]
+
+
+def _events_of(account_id: str, there: Stored | None, bounds: Mapping[str, int] = MappingProxyType({})) -> Document:
     """Those of an account's own events that it has not forgotten; of nobody's, if there is no such account."""
-    born = beside["born"] if beside else LOADED
-    return {"account_id": account_id, "born": born, "seq": {"$gt": mongo_documents.forgotten(beside), **bounds}}
+    born, forgotten = (there.born, there.checkpoint.seq) if there else (LOADED, 0)
+    return {"account_id": account_id, "born": born, "seq": {"$gt": forgotten, **bounds}}

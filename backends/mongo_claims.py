@@ -5,6 +5,7 @@ claim is never taken over because of its age alone: a process can stand still fo
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Iterable, Mapping
@@ -15,14 +16,13 @@ from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from backends.mongo_connection import TRIES, Database
-from backends.mongo_documents import Document, claim_document, is_shared
-from backends.protocol import Unavailable
+from backends.mongo_documents import LISTED, Document, claim_document, holders, is_shared, may_list
+from backends.protocol import Damaged, Unavailable
 
 PATIENCE = timedelta(seconds=0.25)
 LONGEST = timedelta(seconds=4)
 PURGED = 500
 """How many claims a purge looks at."""
-LISTED = {"claims": 1, "mark": 1}
 
 
 class Patience:
@@ -83,13 +83,18 @@ class Claims:
         raise Unavailable("Too many others are writing the same.")
 
     async def _take(self, claim: Document) -> bool:
-        """False if another account lists it."""
+        """False if another account lists it, or if nobody knows whose it is."""
         (mine,), patience = claim["holders"], Patience()
         for _ in range(TRIES):
             found = await self._inserted_or_found(claim)
-            if found is None or found["holders"] == claim["holders"]:  # maybe by a commit of this account from the same document
+            if found is None:
                 return True
-            (other,) = found["holders"]
+            try:
+                (other,) = holders(found)
+            except Damaged:
+                return False
+            if other == mine:  # maybe by a commit of this account from the same document
+                return True
             ours = other["account_id"] == mine["account_id"]
             if not ours and await self._is_under_way(claim["_id"], other) and await patience.waited(other):
                 continue
@@ -119,18 +124,19 @@ class Claims:
     async def _is_under_way(self, claim: str, holder: Document) -> bool:
         """Whether the holder's commit may still come, as far as one can see."""
         there = await self._accounts.find_one({"_id": holder["account_id"]}, LISTED)
-        return there is not None and there["mark"] == holder["base"] and claim not in there.get("claims", ())
+        return there is not None and there.get("mark") == holder["base"] and not may_list(there, claim)
 
     async def _is_void(self, claim: str, holder: Document) -> bool:
         """Whether the holder's account does not list it; then no commit from `base` can make it do so any more.
+
+        Of one that somebody has damaged nobody knows: nothing is void that it may have listed.
 
         The fence is written even where it seems needless: what is read before could be what a former primary remembers; after a
         write that the majority accepted it cannot.
         """
         there = {"_id": holder["account_id"]}
         await self._accounts.update_one(there | {"mark": holder["base"]}, {"$set": {"mark": ObjectId()}})
-        found = await self._accounts.find_one(there, LISTED)
-        return found is None or claim not in found.get("claims", ())
+        return not may_list(await self._accounts.find_one(there, LISTED), claim)
 
     async def _did_clear(self, claim: str, holder: Document) -> bool:
         """Delete a claim if it is void."""
@@ -156,9 +162,9 @@ class Claims:
                 await self._did_clear(claim, holder)
 
     async def holders(self, claims: Iterable[str]) -> dict[str, list[str]]:
-        """Which accounts hold each claim that is there, whether or not they list it."""
+        """Which accounts hold each claim that is there, whether or not they list it; Damaged if one is none any more."""
         found = await self._claims.find({"_id": {"$in": list(claims)}}).to_list()
-        return {each["_id"]: [holder["account_id"] for holder in each["holders"]] for each in found}
+        return {each["_id"]: [holder["account_id"] for holder in holders(each)] for each in found}
 
     async def purge(self) -> int:
         """Delete what crashes left among the next claims, going round; how many they were."""
@@ -166,15 +172,18 @@ class Claims:
         self._purged_to = page[-1]["_id"] if len(page) == PURGED else ""
         pairs = _pairs(page)
         ids = list({holder["account_id"] for _, holder in pairs})
-        there = await self._accounts.find({"_id": {"$in": ids}}, {"claims": 1}).to_list()
-        listed = {(each["_id"], claim) for each in there for claim in each.get("claims", [])}
-        suspect = [(claim, holder) for claim, holder in pairs if (holder["account_id"], claim) not in listed]
+        there = {each["_id"]: each for each in await self._accounts.find({"_id": {"$in": ids}}, LISTED).to_list()}
+        suspect = [(claim, holder) for claim, holder in pairs if not may_list(there.get(holder["account_id"]), claim)]
         return sum([await self._did_clear(claim, holder) for claim, holder in suspect])
 
 
 def _pairs(found: list[Document]) -> list[tuple[str, Document]]:
-    """Each claim with each of its holders."""
-    return [(each["_id"], holder) for each in found for holder in each["holders"]]
+    """Each claim with each of its holders, but for claims that are damaged."""
+    pairs: list[tuple[str, Document]] = []
+    for each in found:
+        with contextlib.suppress(Damaged):
+            pairs += [(each["_id"], holder) for holder in holders(each)]
+    return pairs
 
 
 def _turn(claim: str) -> tuple[bool, str]:

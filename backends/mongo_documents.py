@@ -4,6 +4,7 @@ A document holds the fields of its record under their own names, and beside them
 never holds anything else that a record would need: whoever decodes one gets the record as it was committed.
 """
 
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +15,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from backends.protocol import Damaged, KeyTaken, UsernameTaken, credentials, due_at, fold
-from backends.records import Account, Event
+from backends.records import Account, ChainLink, Event, Moment
 
 Document = dict[str, Any]
 LOADED = ObjectId(bytes(12))
@@ -23,21 +24,58 @@ LOADED = ObjectId(bytes(12))
 _BSON = (datetime, bytes)
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Listed(msgspec.Struct, frozen=True):
+    """What an account's document is found by, whoever else stores or reads it: `claims` holds that to the name `folded`."""
+
+    folded: str
+    claims: list[str]
+
+
+class Stored(Listed, frozen=True):
     """What an account's document holds beside the record.
 
     `mark` is new with each write: whoever knows it knows the document, and replaces just that one. `born` is the same for as
     long as the account is there, and its events carry it: those of an account that had the same id before are not its own.
-    `pending` are the documents of the last commit's events, which may not stand among the events yet.
+    `pending` are the documents of the last commit's events, which may not stand among the events yet; those up to `checkpoint`
+    count as deleted, even if they are still there. Only a document that keeps a place is `reserved`.
     """
 
     born: ObjectId
     mark: ObjectId
     version: int
     pending: list[Document]
+    checkpoint: ChainLink = ChainLink()
+    due_at: Moment | None = None
+    reserved: None = None
 
 
-R = TypeVar("R", Account, Event, Stored)
+class Whose(msgspec.Struct, frozen=True):
+    """Whose event a document holds, and which of them."""
+
+    account_id: str
+    born: ObjectId
+    seq: int
+
+
+class _EventDocument(Event, frozen=True, kw_only=True, rename={"id": "_id"}):
+    id: str
+    born: ObjectId
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    pending: list[_EventDocument]
+
+
+class _Holder(msgspec.Struct, frozen=True):
+    account_id: str
+    base: ObjectId
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    holders: list[_Holder]
+
+
+R = TypeVar("R", Account, Event, Listed, Stored, Whose, _Pending, _Claim)
 
 
 def account_document(account: Account, born: ObjectId, mark: ObjectId, events: Iterable[Event] = ()) -> Document:
@@ -50,44 +88,86 @@ def account_document(account: Account, born: ObjectId, mark: ObjectId, events: I
     return document if due is None else document | {"due_at": due}
 
 
+# whether a document is whole: each of these raises Damaged if somebody has changed what it looks at
+
+
+def whole(document: Document) -> tuple[Account, Stored]:
+    """All that an account's document holds."""
+    return account(document), stored(document)
+
+
 def account(document: Document) -> Account:
     return _record(document | {"id": document["_id"]}, Account, document["_id"])
 
 
 def stored(document: Document) -> Stored:
-    return _record(document, Stored, document["_id"])
+    found, id = _record(document, Stored, document["_id"]), document["_id"]
+    _check_claims(found, id)
+    for each in _record(document, _Pending, id).pending if found.pending else ():
+        if (each.account_id, each.id) != (id, _event_id(id, found.born, each.seq)):
+            raise _damaged(id, "An event is another's - at `$.pending`", id)
+    return found
 
 
-def forgotten(document: Document | None) -> int:
-    """The `seq` of the account's checkpoint: events up to it count as deleted, even if they are still there."""
-    return int((document or {}).get("checkpoint", {}).get("seq", 0))
-
-
-BESIDE = ["born", "mark", "version", "pending", "checkpoint", "reserved"]
-"""The fields that `stored`, `forgotten` and `is_account` look at."""
+BESIDE = list(Stored.__struct_fields__)
+"""The fields that `stored` and `is_account` look at."""
+LISTED = ["folded", "claims", "mark", "version", "reserved"]
+"""The fields that `may_list` looks at; and the mark."""
+IS_PLACE: Document = {"reserved": {"$exists": True}, "version": {"$exists": False}}
+NO_NAME: Document = {"$not": re.compile("^name:")}
+"""As `claims`: those that nobody is found by, and that are no list."""
 
 
 def is_account(document: Document | None) -> bool:
     """Not if it only keeps the place of an account that is being added or removed."""
-    return document is not None and "reserved" not in document
+    return document is not None and ("reserved" not in document or "version" in document)
+
+
+def may_list(document: Document | None, claim: str) -> bool:
+    """Whether it is an account's that lists the claim, or that may have done before somebody changed it."""
+    if document is None or not is_account(document):
+        return False
+    try:
+        found = _record(document, Listed, document["_id"])
+        _check_claims(found, document["_id"])
+    except Damaged:
+        return True
+    return claim in found.claims
+
+
+def _check_claims(found: Listed, account_id: str) -> None:
+    if name_claim(found.folded) not in found.claims:
+        raise _damaged(account_id, "Its own name is missing - at `$.claims`", account_id)
 
 
 def event_document(event: Event, born: ObjectId) -> Document:
-    # The same for the same event, so that it is inserted once; and unique within the shard that has all of an account's events.
-    id = f"{event.account_id}:{born}:{event.seq}"
+    id = _event_id(event.account_id, born, event.seq)
     return {"_id": id, "born": born, **msgspec.to_builtins(event, builtin_types=_BSON)}
+
+
+def _event_id(account_id: str, born: ObjectId, seq: int) -> str:
+    # The same for the same event, so that it is inserted once; and unique within the shard that has all of an account's events.
+    return f"{account_id}:{born}:{seq}"
 
 
 def event(document: Document) -> Event:
     return _record(document, Event, document["account_id"])
 
 
+def whose(document: Document, account_id: str) -> Whose:
+    """What stands in an event's document that is stored with this account."""
+    return _record(document, Whose, account_id)
+
+
 def _record(document: Document, kind: type[R], account_id: str) -> R:
-    """Damaged if somebody has changed the document to what is no record."""
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise Damaged(f"The document {document['_id']} is no record as it stands: {error}.", account_id) from None
+        raise _damaged(document.get("_id"), str(error), account_id) from None
+
+
+def _damaged(id: object, why: str, account_id: str) -> Damaged:
+    return Damaged(f"The document {id} is no record as it stands: {why}.", account_id)
 
 
 def insertion(document: Document) -> UpdateOne:
@@ -137,6 +217,14 @@ def sharing(claim: str, holder: Document) -> UpdateOne:
 def holder(account_id: str, base: ObjectId) -> Document:
     """Whose claim it is: the account's, or that of its commit that is to replace the document with the mark `base`."""
     return {"account_id": account_id, "base": base}
+
+
+def holders(claim: Document) -> list[Document]:
+    """Who has it: one account, unless it is shared. Damaged if somebody has changed it to what is no claim."""
+    found = _record(claim, _Claim, "").holders
+    if len(found) != 1 and not is_shared(claim["_id"]):
+        raise _damaged(claim["_id"], f"Expected one holder, got {len(found)} - at `$.holders`", "")
+    return list(claim["holders"])
 
 
 def taken(claim: str) -> UsernameTaken | KeyTaken:

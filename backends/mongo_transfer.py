@@ -15,7 +15,7 @@ from pymongo.asynchronous.cursor import AsyncCursor
 from backends import mongo_documents, mongo_schema
 from backends.mongo_claims import Claims
 from backends.mongo_connection import LOADING, TRIES, Database, delete_all, or_unavailable, put
-from backends.mongo_documents import LOADED, Document, claims, is_account
+from backends.mongo_documents import IS_PLACE, LOADED, Document, claims, is_account
 from backends.protocol import Damaged, NotEmpty, OnDamaged, Unavailable
 from backends.records import Account, Event, Record
 
@@ -76,8 +76,8 @@ async def _page(cursor: AsyncCursor[Document], length: int | None = None) -> lis
 
 
 def _between(field: str, after: str | None, upto: str | None) -> Document:
-    bounds = ({} if after is None else {"$gt": after}) | ({} if upto is None else {"$lte": upto})
-    return {field: bounds} if bounds else {}
+    """Of text: what is none, no order has, and no query asks for."""
+    return {field: ({"$gte": ""} if after is None else {"$gt": after}) | ({} if upto is None else {"$lte": upto})}
 
 
 async def _readable(db: Database, document: Document | None, events: list[Document], damaged: OnDamaged) -> list[Record]:
@@ -96,7 +96,7 @@ async def _consistent(db: Database, document: Document | None, events: list[Docu
         if document is None or _ends_at_head(records):
             break
         again = await db.accounts.find_one({"_id": document["_id"]})
-        if again is not None and again["mark"] == document["mark"]:
+        if again is not None and again.get("mark") == document["mark"]:
             break  # it is as it is
         events = await db.events.find({"account_id": document["_id"]}).to_list()
         document, records = again, _records(again, events) if again else []
@@ -107,12 +107,16 @@ def _records(document: Document | None, events: list[Document]) -> list[Record]:
     """An account and its own events, those included that are pending; without an account, events of nobody."""
     if document is not None and not is_account(document):
         return []
-    accounts = [mongo_documents.account(document)] if document else []
-    there = mongo_documents.stored(document) if document else None
-    born, pending = (there.born, there.pending) if there else (LOADED, [])
-    forgotten = mongo_documents.forgotten(document)
-    own = {each["seq"]: each for each in (*pending, *events) if each["born"] == born and each["seq"] > forgotten}
-    return [*accounts, *(mongo_documents.event(own[seq]) for seq in sorted(own))]
+    if document is None:
+        return _own(events, LOADED, 0)
+    account, there = mongo_documents.whole(document)
+    return [account, *_own([*there.pending, *events], there.born, there.checkpoint.seq)]
+
+
+def _own(events: list[Document], born: ObjectId, forgotten: int) -> list[Record]:
+    found = [(mongo_documents.whose(each, each["account_id"]), each) for each in events]
+    own = {whose.seq: each for whose, each in found if whose.born == born and whose.seq > forgotten}
+    return [mongo_documents.event(own[seq]) for seq in sorted(own)]
 
 
 def _ends_at_head(records: list[Record]) -> bool:
@@ -155,7 +159,7 @@ async def begin_load(db: Database) -> ObjectId:
 
 
 async def _holds_records(db: Database) -> bool:
-    account = await db.accounts.find_one({"version": {"$exists": True}}, {"_id": 1})
+    account = await db.accounts.find_one({"$nor": [IS_PLACE]}, {"_id": 1})
     return account is not None or await mongo_schema.holds(db, ["events"])
 
 

@@ -510,8 +510,13 @@ class _Look:
 
     async def _is_found(self, account: Account | None) -> bool:
         """By its name; nobody need not be."""
-        found = await self.backend.account_named(account.username) if account else None
-        return account is None or (found is not None and found.id == account.id)
+        if account is None:
+            return True
+        try:
+            found = await self.backend.account_named(account.username)
+        except Damaged:  # what it is found by, or another that is found by it
+            return False
+        return found is not None and found.id == account.id
 
     async def _faults_again(self, account_id: str) -> list[str]:
         """While nobody changes it: a server may have, between its record and its events."""

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pymongo
@@ -27,14 +27,14 @@ from pymongo import AsyncMongoClient, MongoClient, monitoring
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from backends import mongo, mongo_claims, mongo_connection, mongo_documents, mongo_schema, mongo_transfer, open_backend
+from backends import mongo, mongo_claims, mongo_connection, mongo_documents, mongo_schema, mongo_transfer, open_backend, transfer
 from backends.contract import BackendContract, durability
 from backends.contract.durability import Ledger, write
 from backends.contract.samples import MINUTE, NOW, account, after, all_of, begun, change, event, fill, given, key, owing
 from backends.mongo import MongoBackend
 from backends.mongo_claims import Claims
 from backends.mongo_documents import Document, Stored
-from backends.protocol import Damaged, IncompatibleStore, KeyTaken, Unavailable, UsernameTaken
+from backends.protocol import Damaged, IncompatibleStore, KeyTaken, NotEmpty, Unavailable, UsernameTaken
 from backends.records import Account, Attempts, ChainLink, Event, Record, RecoveryCode
 from tests import mongo_server
 from tests.mongo_server import MongoServer
@@ -42,6 +42,7 @@ from tests.mongo_server import MongoServer
 # The driver leaves its socket to the garbage collector where a task is cancelled while it connects.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:.*unclosed <socket:ResourceWarning")]
 
+T = TypeVar("T")
 Raw = AsyncDatabase[dict[str, Any]]
 EVERY = 10_000
 RANDOM = random.Random()  # noqa: S311 - nothing secret
@@ -58,7 +59,7 @@ class Watch(monitoring.CommandListener):
     """Notes what the backend asks of the server, and whichever of it does not name its shard."""
 
     SHARD_KEYS: Mapping[str, str] = {"accounts": "_id", "claims": "_id", "attempts": "_id", "events": "account_id"}
-    EXEMPT = frozenset({"_named_after", "owing", "size", "rp_ids", "purge", "dump", "load", "begin_load", "prepare"})
+    EXEMPT = frozenset({"_named_after", "_nameless", "owing", "size", "rp_ids", "purge", "dump", "load", "begin_load", "prepare"})
     """What an operator or a background task runs."""
 
     def __init__(self) -> None:
@@ -228,33 +229,176 @@ async def test_a_document_that_is_no_record_any_more_is_named_and_no_crash(backe
             await query
 
 
-@pytest.mark.parametrize("damage", [
-    {"$unset": {"username": ""}}, {"$unset": {"mark": ""}}, {"$set": {"pending": 3}}, {"$set": {"notifications.0.at": "then"}},
-    {"$set": {"checkpoint": None}},
-])  # fmt: skip
-async def test_a_damaged_document_stands_in_nobodys_way(backend: MongoBackend, raw: Raw, damage: Document) -> None:
-    for id in "abc":
-        await backend.add(*owing(id, NOW - MINUTE))
-    (last, events), told = owing("z", NOW), list[Damaged]()
+DAMAGE: Mapping[str, Document] = {
+    "a field of the record": {"$unset": {"username": ""}},
+    "a time that is none": {"$set": {"notifications.0.at": "then"}},
+    "no checkpoint": {"$set": {"checkpoint": None}},
+    "another checkpoint": {"$set": {"checkpoint": {"seq": "1"}}},
+    "no version": {"$unset": {"version": ""}},
+    "no mark": {"$unset": {"mark": ""}},
+    "not born": {"$unset": {"born": ""}},
+    "born as text": {"$set": {"born": "then"}},
+    "nothing pending": {"$unset": {"pending": ""}},
+    "a number pending": {"$set": {"pending": 3}},
+    "a pending event that is none": {"$set": {"pending": [{}]}},
+    "somebody else's pending event": {"$set": {"pending.0.account_id": "z"}},
+    "a pending event of another name": {"$set": {"pending.0._id": "z"}},
+    "a pending event without a name": {"$unset": {"pending.0._id": ""}},
+    "no claims": {"$unset": {"claims": ""}},
+    "claims that are null": {"$set": {"claims": None}},
+    "a claim that is no text": {"$set": {"claims": [3]}},
+    "an empty list of claims": {"$set": {"claims": []}},
+    "no claim to its name": {"$pop": {"claims": -1}},
+    "no name to be listed by": {"$unset": {"folded": ""}},
+    "names to be listed by": {"$set": {"folded": ["a", "b"]}},
+    "the mark of a place that is only kept": {"$set": {"reserved": ObjectId()}},
+}
+"""What somebody else may do to an account's document."""
+
+damaged_somehow = pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+
+
+@pytest.fixture
+async def damaged(backend: MongoBackend, raw: Raw, damage: Document) -> tuple[Account, list[Event]]:
+    """Alice's document is damaged; this account and its events, which come behind it in every order, are as they were."""
+    alice, events = owing("alice", NOW - MINUTE)
+    await backend.add(replace(alice, keys=(key(),)), events)
+    last, events = owing("z", NOW)
     await backend.add(last, events)
-    await raw.accounts.update_many({"_id": {"$in": ["a", "b", "c"]}}, damage)
+    await raw.accounts.update_one({"_id": "alice"}, damage)
+    return last, events
+
+
+async def of_another_process(backend_url: str, query: Callable[[MongoBackend], Awaitable[T]]) -> T:
+    """Which remembers nothing of what was there."""
+    other = await MongoBackend.open(backend_url)
+    try:
+        return await query(other)
+    finally:
+        await other.close()
+
+
+@damaged_somehow
+async def test_a_damaged_document_stands_in_nobodys_way(
+    backend: MongoBackend, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    (last, events), told = damaged, list[Damaged]()
     assert await backend.owing(NOW, 1, damaged=told.append) == [last]
+    assert await all_of(backend.accounts(damaged=told.append)) == [last]
     assert await all_of(backend.dump(damaged=told.append)) == [last, *events]
-    assert last in await all_of(backend.accounts(damaged=told.append))
-    assert [found.account_id for found in told[:6]] == [*"abc", *"abc"]
-    with pytest.raises(Damaged, match="The document a is no record"):
-        await backend.owing(NOW, 1)
-    assert await backend.account("z") == last
+    assert [found.account_id for found in told] == ["alice"] * 3
+    assert await backend.account("z") == await backend.account_named("z") == last
+
+
+ASKED: Mapping[str, Callable[[MongoBackend], Awaitable[object]]] = {
+    "by its id": lambda backend: backend.account("alice"),
+    "by its name": lambda backend: backend.account_named("ALICE"),
+    "by its address": lambda backend: backend.account_named("alice@example.com"),
+    "its events": lambda backend: backend.events_of("alice", EVERY),
+    "all of them": lambda backend: all_of(backend.accounts()),
+    "what is due": lambda backend: backend.owing(NOW, 1),
+    "a dump": lambda backend: all_of(backend.dump()),
+}
+
+
+@damaged_somehow
+async def test_whoever_asks_for_a_damaged_account_is_told_so(
+    backend_url: str, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    for how, query in ASKED.items():
+        if how == "its events" and damage in (DAMAGE["a field of the record"], DAMAGE["a time that is none"]):
+            continue  # they are whole
+        with pytest.raises(Damaged, match="The document alice is no record as it stands: ") as caught:
+            await of_another_process(backend_url, query)
+        assert caught.value.account_id == "alice", how
+
+
+@damaged_somehow
+async def test_nobody_takes_what_a_damaged_account_had(
+    backend: MongoBackend, raw: Raw, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    with pytest.raises(UsernameTaken):
+        await backend.add(account("bob", username="Alice"))
+    with pytest.raises(UsernameTaken):
+        await backend.add(account("alice", username="bob"))
+    with pytest.raises(KeyTaken):
+        await backend.add(account("bob", keys=(key(),)))
+    assert {each["_id"] async for each in raw.accounts.find()} == {"alice", "z"}
+
+
+@damaged_somehow
+async def test_a_purge_goes_on_behind_a_damaged_account(
+    backend: MongoBackend, raw: Raw, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    before = await raw.accounts.find_one({"_id": "alice"})
+    claims = await raw.claims.find().sort("_id").to_list()
+    await raw.accounts.insert_many([{"_id": "bob", "reserved": ObjectId(), "mark": ObjectId()}, {"_id": "carol", "reserved": 1}])
+    await raw.claims.insert_one({"_id": "name:zoe", "holders": stray("nobody")})
+    assert await backend.purge(NOW) == 3
+    assert await raw.accounts.find_one({"_id": "alice"}) == before
+    assert await raw.claims.find().sort("_id").to_list() == claims
+
+
+@damaged_somehow
+async def test_a_damaged_account_is_not_written_over_by_a_load(
+    backend: MongoBackend, raw: Raw, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    await backend.remove(damaged[0])
+    await raw.events.delete_many({})
+    with pytest.raises(NotEmpty):
+        await backend.load(given([account("bob")]))
+
+
+@damaged_somehow
+async def test_check_names_a_damaged_account_and_looks_at_the_others(
+    backend: MongoBackend, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    (fault,) = [fault async for fault in transfer.check(backend)]
+    assert fault.startswith("The document alice is no record as it stands: ")
+
+
+@pytest.mark.parametrize("damage", [
+    {"$unset": {"holders": ""}}, {"$set": {"holders": None}}, {"$set": {"holders": []}}, {"$set": {"holders": [{}]}},
+    {"$push": {"holders": {"account_id": "z", "base": ObjectId()}}},
+])  # fmt: skip
+async def test_a_damaged_claim_gives_nothing_away_and_stops_nothing_else(
+    backend: MongoBackend, raw: Raw, damage: Document
+) -> None:
+    for id in ("alice", "bob"):
+        await backend.add(account(id, keys=(key(id.encode()),)))
+    await raw.claims.update_many({"_id": {"$in": ["name:alice", mongo_documents.key_claim(b"alice")]}}, damage)
+    await raw.claims.insert_one({"_id": "name:zoe", "holders": stray("nobody")})
+    with pytest.raises(UsernameTaken):
+        await backend.add(account("carol", username="alice"))
+    with pytest.raises(KeyTaken):
+        await change(backend, account("bob", keys=(key(b"bob"),)), keys=(key(b"alice"),))
+    with pytest.raises(Damaged, match="The document name:alice is no record as it stands: "):
+        await backend.account_named("alice")
+    assert await backend.account_named("bob") == await backend.account("bob")
+    assert await backend.purge(NOW) == 1
+    assert [fault async for fault in transfer.check(backend)] == ["account alice is not found by its name"]
+
+
+async def test_an_attempt_whose_end_is_gone_is_purged(backend: MongoBackend, raw: Raw) -> None:
+    for bucket in "ab":
+        await backend.count_attempt(bucket, NOW, MINUTE)
+    await raw.attempts.update_one({"_id": "a"}, {"$unset": {"resets_at": ""}})
+    assert await backend.purge(NOW) == 1
+    assert (await backend.count_attempt("a", NOW, MINUTE)).count == 1
+    assert (await backend.count_attempt("b", NOW, MINUTE)).count == 2
 
 
 async def test_an_event_that_is_damaged_stands_in_no_other_accounts_way(backend: MongoBackend, raw: Raw) -> None:
-    for id in "ab":
+    for id in "abcdef":
         await backend.add(*begun(account(id), "first"))
-    await raw.events.update_one({"account_id": "a"}, {"$unset": {"mac": ""}})
-    await raw.accounts.update_one({"_id": "a"}, {"$set": {"pending": []}})
+    for id, field in zip("abcd", ("mac", "born", "seq", "account_id"), strict=True):
+        await raw.events.update_one({"account_id": id}, {"$unset": {field: ""}})
+    await raw.events.update_one({"account_id": "e"}, {"$set": {"seq": "1"}})
+    await raw.accounts.update_many({}, {"$set": {"pending": []}})
     told = list[Damaged]()
-    assert [each.id for each in await all_of(backend.dump(damaged=told.append)) if isinstance(each, Account)] == ["b"]
-    assert [found.account_id for found in told] == ["a"]
+    dumped = await all_of(backend.dump(damaged=told.append))
+    assert [each.id for each in dumped if isinstance(each, Account)] == ["d", "f"], "that of d belongs to nobody"
+    assert [found.account_id for found in told] == ["a", "b", "c", "e"]
     with pytest.raises(Damaged):
         await backend.events_of("a", 10)
 
