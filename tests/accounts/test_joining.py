@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from backends.protocol import MAX_NAME, Backend, Damaged
+from backends.protocol import MAX_NAME, Backend, Damaged, Unavailable
 from backends.records import Account
 from tests.accounts.conftest import Stored
 from tests.accounts.samples import DAY, MILLISECOND, NOW, SETTINGS, act, settings
@@ -97,6 +97,30 @@ async def test_an_invitation_that_is_damaged_keeps_no_other_from_being_purged(
     left = list[Damaged]()
     assert [each.id async for each in joining.invitations(ctx.backend, left.append)] == []
     assert [found.account_id for found in left] == [first]
+
+
+async def test_an_invitation_that_cannot_be_removed_keeps_no_other_from_being_purged(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for email in ("a@example.com", "b@example.com", "c@example.com"):
+        await invited(ctx, email)
+    first, second, _ = [each.id async for each in joining.invitations(ctx.backend)]
+    remove, later_on = ctx.backend.remove, {first: Unavailable("not this one"), second: Damaged("damaged meanwhile", second)}
+
+    async def refuse(account: Account) -> bool:
+        if account.id in later_on:
+            raise later_on[account.id]
+        return await remove(account)
+
+    monkeypatch.setattr(ctx.backend, "remove", refuse)
+    later(monkeypatch, 3 * WEEK)
+    await joining.purge(ctx.backend, clock.now())
+    assert [each.id async for each in joining.invitations(ctx.backend)] == [first, second]
+    named = [(record.message, {name: str(fact) for name, fact in record.__dict__["fields"].items()}) for record in caplog.records]
+    assert named == [
+        ("invitation not purged", {"account": first, "reason": "not this one"}),
+        ("damaged (run: keystead doctor)", {"account": second, "reason": "damaged meanwhile"}),
+    ]
 
 
 async def test_who_has_an_account_is_not_invited(ctx: Context, stored: Stored) -> None:

@@ -191,22 +191,82 @@ async def test_however_many_damaged_accounts_are_owed_letters_the_others_get_the
     assert sorted(named) == sorted(f"d{number}" for number in range(sender.PAGE + 1)), "each once, however often we look"
 
 
-async def test_an_account_that_cannot_be_changed_keeps_no_letter_from_another(
-    process: Process, start: Start, mail_server: Post, time: Time, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Stuck(Failing):
-        """Takes no change of one account."""
+class Stuck(Failing):
+    """Takes no change of some accounts."""
 
+    def __getattr__(self, name: str) -> Any:
+        query = super().__getattr__(name)
+
+        async def ask(was: Account, *more: Any) -> Any:
+            if was.id.startswith("stuck"):
+                raise Unavailable("not this one")
+            return await query(was, *more)
+
+        return ask if name == "commit" else query
+
+
+class StuckAndMute(Stuck):
+    """Nor says what became of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        query = super().__getattr__(name)
+
+        async def ask(account_id: str) -> Any:
+            if account_id.startswith("stuck"):
+                raise Unavailable("nor this")
+            return await query(account_id)
+
+        return ask if name == "account" else query
+
+
+@pytest.mark.parametrize("wrap", [Stuck, StuckAndMute])
+async def test_however_many_accounts_cannot_be_changed_the_others_get_their_letters(
+    process: Process, start: Start, mail_server: Post, time: Time, wrap: type[Failing]
+) -> None:
+    ctx = quiet(process)
+    for number in range(2 * sender.PAGE + 1):
+        id = f"stuck{number}"
+        await commits.change(ctx, await commits.add(ctx, account(id=id, username=id, email=f"{id}@example.com")), owe_key_bound)
+    time.move(SECOND)
+    await commits.change(ctx, await process.account(), owe_key_bound)
+    time.move(owed.LEASE)
+    other = await start(wrap=wrap)
+    for _ in range(3):
+        await other.look()
+    assert [str(letter["to"]) for letter in mail_server.letters] == ["alice@example.com"]
+
+
+async def test_while_nothing_can_be_changed_no_look_reads_without_end(
+    process: Process, start: Start, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "PAGE", 1)
+    monkeypatch.setattr(sender, "MAX_STUCK", 2)
+    asked: list[int] = []
+
+    class Noted(Stuck):
         def __getattr__(self, name: str) -> Any:
             query = super().__getattr__(name)
 
-            async def ask(was: Account, *more: Any) -> Any:
-                if was.id == "stuck":
-                    raise Unavailable("not this one")
-                return await query(was, *more)
+            async def ask(now: object, limit: int, **more: Any) -> Any:
+                asked.append(limit)
+                return await query(now, limit, **more)
 
-            return ask if name == "commit" else query
+            return ask if name == "owing" else query
 
+    ctx = quiet(process)
+    for number in range(5):
+        id = f"stuck{number}"
+        await commits.change(ctx, await commits.add(ctx, account(id=id, username=id, email=f"{id}@example.com")), owe_key_bound)
+    time.move(owed.LEASE)
+    other = await start(wrap=Noted)
+    for _ in range(5):
+        await other.look()
+    assert asked == [1, 2, 3, 3, 3]
+
+
+async def test_an_account_that_cannot_be_changed_keeps_no_letter_from_another(
+    process: Process, start: Start, mail_server: Post, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
     ctx = quiet(process)
     for stuck in (await commits.add(ctx, account(id="stuck", username="stuck", email="s@example.com")), await process.account()):
         await commits.change(ctx, stuck, owe_key_bound)

@@ -6,14 +6,16 @@ password, in the commit that uses the invitation up; until then there is nothing
 """
 
 import hashlib
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from backends.protocol import Backend, OnDamaged, UsernameTaken, fold, refuse
+from backends.protocol import Backend, Damaged, OnDamaged, Unavailable, UsernameTaken, fold, refuse
 from backends.records import Account, Invitation
+from webapp import logs
 from webapp.accounts import commits, damage, identities, owed, passwords, required, sessions
 from webapp.accounts.context import Act, Context
 from webapp.accounts.decision import Decision, Refused
@@ -25,6 +27,8 @@ KEPT = timedelta(days=7)
 """How long an invitation that is over is still listed, before it is deleted."""
 NOBODY = " invited "
 """How what stands in the place of a username begins: the blank before it is cut off whatever is typed."""
+
+log = logging.getLogger("keystead")
 
 
 def may_be_called(username: str) -> bool:
@@ -77,10 +81,15 @@ async def invitations(backend: Backend, damaged: OnDamaged = refuse) -> AsyncIte
 
 
 async def purge(backend: Backend, now: datetime) -> None:
-    """Delete invitations that have been over for a while."""
+    """Delete invitations that have been over for a while. One that cannot be deleted keeps no other from it."""
     there = [(account, account.invitation) async for account in invitations(backend, damage.name)]
     for account in (account for account, invitation in there if invitation and invitation.ends_at <= now - KEPT):
-        await backend.remove(account)
+        try:
+            await backend.remove(account)
+        except Damaged as damaged:
+            damage.name(damaged)
+        except Unavailable as unavailable:
+            logs.write(log, logging.WARNING, "invitation not purged", account=account.id, reason=unavailable)
 
 
 def _nobody(email: str) -> str:

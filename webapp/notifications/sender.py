@@ -31,6 +31,8 @@ LOOK_EVERY = 15.0
 AT_ONCE = 8
 """How many accounts' letters are on their way at the same time."""
 PAGE = 100
+MAX_STUCK = 1000
+"""How many accounts that take no change a look goes past: if none takes any, it must not read more and more."""
 NEEDED = timedelta(seconds=mail.SECONDS + 5)
 """What must be left of a lease for a letter to be sent, and struck off, before somebody else may send it."""
 AGAIN_IN = (1.0, 4.0, 15.0, 60.0)
@@ -51,6 +53,8 @@ class Sender:
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._damaged: set[str] = set()
+        self._stuck = 0
+        """How many accounts were due at the last look and could not be taken: they are due first at the next one."""
         self.failed: list[tuple[Account, str]] = []
         """What was not mailed, and why, newest last: for the command line, which says so."""
 
@@ -81,7 +85,9 @@ class Sender:
     async def look(self) -> None:
         """Take what is due, and send it. Returns once the last of it is being sent. One account's trouble is no other's."""
         wait = defaultdict[str, list[str]](list)
-        for account in await self._ctx.backend.owing(clock.now(), PAGE, damaged=self._name):
+        due = await self._ctx.backend.owing(clock.now(), PAGE + self._stuck, damaged=self._name)
+        stuck = len(due)
+        for account in due:
             try:
                 async with self._room:  # so that nothing is leased long before it can be sent
                     taken = await self._taken(account)
@@ -91,7 +97,9 @@ class Sender:
                 log.exception("letters of account %s wait", account.id)
             else:
                 if taken:
+                    stuck -= 1
                     self._keep(self._send_in_turn(*taken))
+        self._stuck = min(stuck, MAX_STUCK)
         for reason, ids in wait.items():
             logs.write(log, logging.WARNING, "letters wait", accounts=len(ids), first=ids[0], reason=reason)
 
