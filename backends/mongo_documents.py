@@ -15,7 +15,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from backends.protocol import Damaged, KeyTaken, UsernameTaken, credentials, due_at, fold
-from backends.records import Account, ChainLink, Event, Moment
+from backends.records import Account, ChainLink, Event
 
 Document = dict[str, Any]
 LOADED = ObjectId(bytes(12))
@@ -45,7 +45,6 @@ class Stored(Listed, frozen=True):
     version: int
     pending: list[Document]
     checkpoint: ChainLink = ChainLink()
-    due_at: Moment | None = None
     reserved: None = None
 
 

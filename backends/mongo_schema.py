@@ -32,15 +32,6 @@ INDEXES: dict[str, list[IndexModel]] = {
 }
 """None is unique but `_id`: on a cluster no other could be. (`keystead` holds what the database says of itself.)"""
 
-SHARDING = """\
-sh.shardCollection("keystead.accounts", {_id: "hashed"})
-sh.shardCollection("keystead.claims", {_id: "hashed"})
-sh.shardCollection("keystead.attempts", {_id: "hashed"})
-db.events.createIndex({account_id: "hashed"})
-sh.shardCollection("keystead.events", {account_id: "hashed"})
-"""
-"""For mongosh, in the database `keystead`. Whatever a visitor causes asks one shard for each document that it names."""
-
 
 async def prepare(db: Database, *, migrate: bool) -> list[str]:
     """See to it that the database is ours and of this schema; the names of the steps that this took."""

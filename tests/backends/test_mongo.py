@@ -357,6 +357,47 @@ async def test_check_names_a_damaged_account_and_looks_at_the_others(
     assert fault.startswith("The document alice is no record as it stands: ")
 
 
+BESIDE = [
+    "born as text", "nothing pending", "claims that are null", "no mark", "no name to be listed by", "no version",
+    "the mark of a place that is only kept",
+]  # fmt: skip
+"""What has no copy in a record, and is put back from what else is there."""
+
+
+@pytest.mark.parametrize("damage", [DAMAGE[what] for what in BESIDE], ids=BESIDE)
+async def test_what_stands_beside_a_record_is_put_back_as_the_page_says(
+    backend_url: str, raw: Raw, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    (mine,) = await raw.events.find({"account_id": "alice"}).limit(1).to_list()
+    listed = await raw.claims.distinct("_id", {"holders.account_id": "alice"})
+    put_back = {"claims": listed, "born": mine["born"], "mark": ObjectId(), "pending": [], "folded": "alice", "version": 10**6}
+    await raw.accounts.update_one({"_id": "alice"}, {"$set": put_back, "$unset": {"reserved": ""}})
+    backend = await MongoBackend.open(backend_url)
+    assert [fault async for fault in transfer.check(backend)] == []
+    there = await backend.account_named("alice")
+    assert there is not None
+    await change(backend, there, "as ever", keys=())
+    assert len(await backend.events_of("alice", EVERY)) == 2
+    await backend.add(account("bob", keys=(key(),)))
+    assert [fault async for fault in transfer.check(backend)] == []
+    await backend.close()
+
+
+@damaged_somehow
+async def test_a_damaged_account_is_deleted_as_the_page_says_and_the_person_added_anew(
+    backend: MongoBackend, raw: Raw, damaged: tuple[Account, list[Event]], damage: Document
+) -> None:
+    await raw.accounts.delete_one({"_id": "alice"})
+    await raw.events.delete_many({"account_id": "alice"})
+    assert [fault async for fault in transfer.check(backend)] == []
+    anew, events = begun(account("another id", username="Alice", email="alice@example.com", keys=(key(),)), "added anew")
+    await backend.add(anew, events)
+    assert await backend.account_named("alice") == await backend.account_named("alice@example.com") == anew
+    await backend.purge(NOW)
+    assert [fault async for fault in transfer.check(backend)] == []
+    assert await raw.claims.count_documents({"holders.account_id": "alice"}) == 0
+
+
 @pytest.mark.parametrize("damage", [
     {"$unset": {"holders": ""}}, {"$set": {"holders": None}}, {"$set": {"holders": []}}, {"$set": {"holders": [{}]}},
     {"$push": {"holders": {"account_id": "z", "base": ObjectId()}}},
