@@ -120,8 +120,7 @@ class MongoBackend:
             for account in readable(page, _whole, damaged):
                 yield account
             last = page[-1]["folded"]
-        for account in readable(await self._nameless(), _whole, damaged):
-            yield account  # there is none
+        list(readable(await self._nameless(), _whole, damaged))  # which none of them is
 
     @or_unavailable
     async def _named_after(self, folded: str) -> list[Document]:

@@ -1,15 +1,19 @@
 """Logging on: the password, then the key or a recovery code; and what a logon leaves behind."""
 
 import logging
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import argon2
 import msgspec
 import pytest
+from pymongo import MongoClient
 from starlette.testclient import TestClient
 
 from backends.records import Account
@@ -50,6 +54,30 @@ def test_an_email_address_is_taken_for_a_username_unless_two_accounts_share_it(k
     assert "zoe" in visitor.get("/account").text
     keystead.add_account("yan", email="zoe@example.com")
     assert keystead.visitor().submit_password("zoe@example.com", keystead.password).status_code == 401
+    keystead.visitor().log_on("yan", keystead.password)
+
+
+def damage(site: Site, changes: dict[str, Any]) -> None:
+    """The account's record, or what MongoDB holds beside it."""
+    if site.settings.backend.startswith("mongodb"):
+        with MongoClient[dict[str, Any]](site.settings.backend) as client:
+            client.get_default_database().accounts.update_one({"_id": site.account.id}, {"$set": changes})
+    else:
+        with closing(sqlite3.connect(site.folder / "keystead.db")) as db, db:
+            db.execute("UPDATE accounts SET document = '{}' WHERE id = ?", (site.account.id,))
+
+
+@pytest.mark.parametrize("changes", [{"username": 3}, {"claims": None}, {"pending": [{}]}])
+def test_who_has_a_damaged_account_is_told_to_come_later_and_everybody_else_logs_on(
+    keystead: Site, changes: dict[str, Any]
+) -> None:
+    keystead.add_account("yan")
+    inside = keystead.visitor()
+    inside.log_on("zoe", keystead.password)
+    damage(keystead, changes)
+    for name in ("zoe", "zoe@example.com"):
+        assert keystead.visitor().submit_password(name, keystead.password).status_code == 503
+    assert inside.get("/account").status_code == 503
     keystead.visitor().log_on("yan", keystead.password)
 
 
