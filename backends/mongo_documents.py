@@ -158,11 +158,11 @@ def whose(document: Document, account_id: str) -> Whose:
     return _record(document, Whose, account_id)
 
 
-def _record(document: Document, kind: type[R], account_id: str) -> R:
+def _record(document: Document, kind: type[R], account_id: str, called: str = "") -> R:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise _damaged(document.get("_id"), str(error), account_id) from None
+        raise _damaged(called or document.get("_id"), str(error), account_id) from None
 
 
 def _damaged(id: object, why: str, account_id: str) -> Damaged:
@@ -219,10 +219,14 @@ def holder(account_id: str, base: ObjectId) -> Document:
 
 
 def holders(claim: Document) -> list[Document]:
-    """Who has it: one account, unless it is shared. Damaged if somebody has changed it to what is no claim."""
-    found = _record(claim, _Claim, "").holders
+    """Who has it: one account, unless it is shared. Damaged if somebody has changed it to what is no claim.
+
+    Of what is claimed that tells the kind only: it stands in the log, and may be an e-mail address.
+    """
+    called = f"{claim['_id'].partition(':')[0]}:…"
+    found = _record(claim, _Claim, "", called).holders
     if len(found) != 1 and not is_shared(claim["_id"]):
-        raise _damaged(claim["_id"], f"Expected one holder, got {len(found)} - at `$.holders`", "")
+        raise _damaged(called, f"Expected one holder, got {len(found)} - at `$.holders`", "")
     return list(claim["holders"])
 
 

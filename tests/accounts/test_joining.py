@@ -123,6 +123,24 @@ async def test_an_invitation_that_cannot_be_removed_keeps_no_other_from_being_pu
     ]
 
 
+async def test_while_the_backend_is_away_no_second_invitation_is_tried(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    for email in ("a@example.com", "b@example.com"):
+        await invited(ctx, email)
+    tried: list[str] = []
+
+    async def away(account: Account | None = None) -> bool:
+        tried.append(account.id if account else "ready")
+        raise Unavailable("away")
+
+    for query in ("remove", "ready"):
+        monkeypatch.setattr(ctx.backend, query, away)
+    later(monkeypatch, 3 * WEEK)
+    with pytest.raises(Unavailable):
+        await joining.purge(ctx.backend, clock.now())
+    assert len(tried) == 2
+    assert tried[1] == "ready"
+
+
 async def test_who_has_an_account_is_not_invited(ctx: Context, stored: Stored) -> None:
     await stored()
     assert await joining.invite(ctx, "Alice@example.com", ()) is None

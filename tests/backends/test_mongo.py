@@ -413,11 +413,19 @@ async def test_a_damaged_claim_gives_nothing_away_and_stops_nothing_else(
         await backend.add(account("carol", username="alice"))
     with pytest.raises(KeyTaken):
         await change(backend, account("bob", keys=(key(b"bob"),)), keys=(key(b"alice"),))
-    with pytest.raises(Damaged, match="The document name:alice is no record as it stands: "):
+    with pytest.raises(Damaged, match="The document name:… is no record as it stands: "):
         await backend.account_named("alice")
     assert await backend.account_named("bob") == await backend.account("bob")
     assert await backend.purge(NOW) == 1
     assert [fault async for fault in transfer.check(backend)] == ["account alice is not found by its name"]
+
+
+async def test_a_damaged_claim_is_named_without_the_address_that_it_claims(backend: MongoBackend, raw: Raw) -> None:
+    await backend.add(account("alice", email="a.person@example.com"))
+    await raw.claims.update_one({"_id": "address:a.person@example.com"}, {"$set": {"holders": None}})
+    with pytest.raises(Damaged, match="The document address:… is no record as it stands: ") as caught:
+        await backend.account_named("a.person@example.com")
+    assert "person" not in str(caught.value)
 
 
 async def test_an_attempt_whose_end_is_gone_is_purged(backend: MongoBackend, raw: Raw) -> None:

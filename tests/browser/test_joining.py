@@ -8,16 +8,19 @@ from playwright.sync_api import expect
 
 from tests.browser import walk
 from tests.browser.conftest import Visit
+from tests.browser.keys import KeyProtocol
 from tests.browser.live_site import Person, Site
 
 BERT = Person("bert", "bert@example.com", walk.NEW_PASSWORD)
 
 
 @pytest.mark.parametrize("kind", ["u2f", "ctap2"])
-def test_an_invited_stranger_ends_with_an_account_and_a_bound_key(visit: Visit, serve: Callable[..., Site], kind: str) -> None:
+def test_an_invited_stranger_ends_with_an_account_and_a_bound_key(
+    visit: Visit, serve: Callable[..., Site], kind: KeyProtocol
+) -> None:
     site, page = serve(KEYSTEAD_KEY_REQUIRED="staff"), visit.page
     assert site.keystead("account", "invite", BERT.email, "--group", "staff").returncode == 0
-    visit.keys.add(kind)  # type: ignore[arg-type]  # the words above
+    visit.keys.add(kind)
     page.goto(site.link(BERT, "/join/account"))
     expect(page.get_by_label("Username")).to_be_focused()
     page.get_by_label("Username").fill(BERT.username)

@@ -81,7 +81,9 @@ async def invitations(backend: Backend, damaged: OnDamaged = refuse) -> AsyncIte
 
 
 async def purge(backend: Backend, now: datetime) -> None:
-    """Delete invitations that have been over for a while. One that cannot be deleted keeps no other from it."""
+    """Delete invitations that have been over for a while. One that cannot be deleted keeps no other from it; Unavailable if
+    nothing can be.
+    """
     there = [(account, account.invitation) async for account in invitations(backend, damage.name)]
     for account in (account for account, invitation in there if invitation and invitation.ends_at <= now - KEPT):
         try:
@@ -89,6 +91,7 @@ async def purge(backend: Backend, now: datetime) -> None:
         except Damaged as damaged:
             damage.name(damaged)
         except Unavailable as unavailable:
+            await backend.ready()  # else each of the others would be waited for
             logs.write(log, logging.WARNING, "invitation not purged", account=account.id, reason=unavailable)
 
 
