@@ -1,10 +1,12 @@
 """Refusals before a view runs."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
+from backends.records import Account, Event
 from tests.views.meanwhile import meddle
 from tests.views.people import bound, is_in
 from webapp import signing
@@ -36,6 +38,24 @@ def test_a_session_is_seen_once_a_minute_and_no_oftener(keystead: Site, keystead
     for _ in range(5):
         visitor.get("/account")
     assert keystead.read().version == before + 1
+
+
+def test_what_a_session_does_that_was_just_seen_is_decided_once(
+    keystead: Site, keystead_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor, commit, done = keystead.visitor(), keystead.backend.commit, list[bool]()
+    visitor.log_on("zoe", keystead.password)
+    keystead.visitor().log_on("zoe", keystead.password)
+    keystead_clock.move(2 * sessions.SEEN_EVERY)
+
+    async def noted(was: Account, now: Account, events: Sequence[Event] = ()) -> bool:
+        done.append(await commit(was, now, events))
+        return done[-1]
+
+    monkeypatch.setattr(keystead.backend, "commit", noted)
+    visitor.post("/account/sessions/end-others")
+    assert len(keystead.read().sessions) == 1
+    assert done == [True, True], "that it was seen, and what it did"
 
 
 def test_each_stage_is_sent_to_its_own_page(half_signed_in: Visitor, keystead: Site, stub_key: StubKey) -> None:
