@@ -3,8 +3,8 @@
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,11 @@ from webapp.web import cookies, headers, middleware, readiness
 PURGE_EVERY = 600
 """Seconds between two purges of what is expired; expiry itself never waits for them."""
 RETRY_EVERY = 60
+GRACE = 5.0
+"""Seconds that what goes on beside the requests gets to end what it is at when the server stops."""
+
+Pauses = AsyncGenerator[float, None]
+"""What is done beside the requests, again and again: it gives the seconds until it goes on, and may be left there for ever."""
 
 log = logging.getLogger("keystead")
 
@@ -79,12 +84,12 @@ def from_environ() -> Starlette:
 async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[str, Any]]:
     backend = counted.timed(await open_backend(settings.backend))
     sender, population = Sender(settings, backend, open_mailer(settings), counted), Population()
-    census, apps = Census(settings.sealing_keys), Apps()
+    census, apps, stopping = Census(settings.sealing_keys), Apps(), anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:
             tend = partial(_tend, backend, settings.secret_keys[0], population)
             for work in (tend, partial(apps.run, backend), sender.run, partial(census.run, backend)):
-                tasks.start_soon(_always, work)
+                tasks.start_soon(_always, work, stopping)
             yield {
                 "settings": settings,
                 "backend": backend,
@@ -95,33 +100,43 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
                 "population": population,
                 "apps": apps,
             }
+            stopping.set()
+            tasks.cancel_scope.deadline = anyio.current_time() + GRACE
             await sender.close()
-            tasks.cancel_scope.cancel()
         with suppress(Unavailable):
             await rotation.mark(backend, settings.secret_keys[0])
     finally:
         await backend.close()
 
 
-async def _always(work: Callable[[], Awaitable[None]]) -> None:
-    """Do this for as long as the server runs. A mistake of ours in it stands in the log, and ends nothing else."""
-    while True:
+async def _always(work: Callable[[], Pauses], stopping: anyio.Event) -> None:
+    """Do this until the server stops. A mistake of ours in it stands in the log, and ends nothing else."""
+    while not stopping.is_set():
         try:
-            await work()
+            async with aclosing(work()) as pauses:
+                async for pause in pauses:
+                    if await _is_set_within(pause, stopping):
+                        return
         except Exception:  # whatever it was: else the backend would be closed under a server that goes on
             log.exception("what goes on beside the requests begins anew")
-        await anyio.sleep(RETRY_EVERY)
+        await _is_set_within(RETRY_EVERY, stopping)
 
 
-async def _tend(backend: Backend, key: str, population: Population) -> None:
+async def _is_set_within(seconds: float, event: anyio.Event) -> bool:
+    with anyio.move_on_after(seconds):
+        await event.wait()
+    return event.is_set()
+
+
+async def _tend(backend: Backend, key: str, population: Population) -> Pauses:
     """What is done now and then: mark which secret signs, ask how many accounts there are, and purge what is expired."""
     while True:
         try:
             await rotation.mark(backend, key)
             await population.ask(backend)
-            await anyio.sleep(PURGE_EVERY)
+            yield PURGE_EVERY
             await backend.purge(clock.now())
             await joining.purge(backend, clock.now())
         except Unavailable as unavailable:
             log.warning("not purged: %s", unavailable)
-            await anyio.sleep(RETRY_EVERY)
+            yield RETRY_EVERY

@@ -12,7 +12,7 @@ from backends.file import FileBackend
 from backends.protocol import Backend, Unavailable
 from backends.records import Account, App, Proof
 from tests.accounts.samples import DAY, MINUTE, NOW, SECOND, SETTINGS, account, act, key, logged_on, settings
-from tests.notifications.post import until
+from tests.notifications.post import going_on, until
 from webapp.accounts import apps, identities
 from webapp.accounts.apps import Apps
 from webapp.accounts.context import Context
@@ -254,20 +254,19 @@ async def test_whoever_only_looks_at_what_was_read_last_sees_a_change_soon(
     monkeypatch.setattr(apps, "LEASE", 0.0)
     monkeypatch.setattr(apps, "LOOK_EVERY", 0.01)
     known = Apps()
-    task = asyncio.create_task(known.run(backend))
 
     async def away(account_id: str) -> Account | None:
         raise Unavailable("away")
 
-    await apps.change(ctx, "add", app())
-    await until(lambda: bool(known.last))
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(backend, "account", away)
-        await asyncio.sleep(0.05)
-        assert known.last
-    await apps.change(ctx, "remove", app())
-    await until(lambda: not known.last)
-    task.cancel()
+    async with going_on(known.run(backend)):
+        await apps.change(ctx, "add", app())
+        await until(lambda: bool(known.last))
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(backend, "account", away)
+            await asyncio.sleep(0.05)
+            assert known.last
+        await apps.change(ctx, "remove", app())
+        await until(lambda: not known.last)
 
 
 async def test_the_lease_counts_from_before_the_apps_were_read(

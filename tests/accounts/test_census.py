@@ -10,6 +10,7 @@ from backends.protocol import Backend, OnDamaged, Unavailable
 from backends.records import Account
 from tests.accounts.conftest import Stored
 from tests.foreign import MADE
+from tests.notifications.post import going_on, until
 from webapp.accounts import census, identities, passwords
 from webapp.accounts.census import Census
 from webapp.accounts.commits import change
@@ -77,20 +78,23 @@ async def test_as_people_log_on_names_that_nobody_has_follow(ctx: Context, store
     assert round(drawn(second)["bcrypt 4"] / 4000, 1) in (0.7, 0.8)
 
 
-async def test_it_is_counted_again_as_soon_as_a_kind_is_met_that_was_not(backend: Backend, stored: Stored) -> None:
+async def test_it_is_counted_again_soon_after_a_kind_is_met_that_was_not(
+    backend: Backend, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(census, "LOOK_EVERY", 0.01)
     kept = Census(KEYS)
-    task = asyncio.create_task(kept.run(backend))
-    await asyncio.sleep(0.05)
-    await populate(stored, [BCRYPT])
-    for met in (None, "", "{SHA}x", await passwords.hash("correct horse battery")):
-        kept.meet(met)
-        assert not kept._due.is_set()
-    kept.meet(BCRYPT)
-    await asyncio.sleep(0.05)
-    assert kept.like("nobody") is not None
-    kept.meet(BCRYPT)
-    assert not kept._due.is_set(), "it is known now"
-    task.cancel()
+    async with going_on(kept.run(backend)):
+        await asyncio.sleep(0.05)
+        await populate(stored, [BCRYPT])
+        for met in (None, "", "{SHA}x", await passwords.hash("correct horse battery")):
+            kept.meet(met)
+            assert not kept._is_due
+        await asyncio.sleep(0.05)
+        assert kept.like("nobody") is None, "nothing is counted that is not due"
+        kept.meet(BCRYPT)
+        await until(lambda: kept.like("nobody") is not None)
+        kept.meet(BCRYPT)
+        assert not kept._is_due, "it is known now"
 
 
 @pytest.mark.parametrize("most", [census.MAX_READ, 2])
@@ -135,7 +139,7 @@ async def test_of_very_many_accounts_as_many_are_read_as_are_enough(
     await made.take(backend)
     assert round(drawn(made)["scrypt N=1024 r=8 p=1"] / 4000, 1) == 0.1, "as rare as one in all samples"
     made.meet(SCRYPT)
-    assert not made._due.is_set()
+    assert not made._is_due
 
 
 async def test_a_backend_that_does_not_answer_is_asked_again(
@@ -143,6 +147,7 @@ async def test_a_backend_that_does_not_answer_is_asked_again(
 ) -> None:
     await populate(stored, [BCRYPT])
     monkeypatch.setattr(census, "AGAIN_IN", 0.01)
+    monkeypatch.setattr(census, "LOOK_EVERY", 0.01)
     asked = 0
 
     async def fails_once(self: Census, backend: Backend) -> None:
@@ -152,8 +157,7 @@ async def test_a_backend_that_does_not_answer_is_asked_again(
             raise Unavailable("no server")
 
     monkeypatch.setattr(Census, "take", fails_once)
-    task = asyncio.create_task(Census(KEYS).run(backend))
-    await asyncio.sleep(0.1)
-    task.cancel()
+    async with going_on(Census(KEYS).run(backend)):
+        await asyncio.sleep(0.1)
     assert asked == 2
     assert "accounts not counted: no server" in caplog.text

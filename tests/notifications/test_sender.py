@@ -19,7 +19,7 @@ from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, account, key
 from tests.accounts.samples import logged_on as with_session
 from tests.accounts.test_commits import Failing
 from tests.notifications.conftest import Process, Start, Time, quiet
-from tests.notifications.post import Post, until
+from tests.notifications.post import Post, going_on, until
 from webapp.accounts import codes, commits, identities, keys, links, mislaying, owed, sessions
 from webapp.accounts.codes import Wrong
 from webapp.accounts.context import Act
@@ -507,11 +507,10 @@ async def test_looking_goes_on_while_the_backend_does_not_answer(
     other = await start(wrap=wrap)
     await commits.change(quiet(process), await process.account(), owe_key_bound)
     time.move(owed.LEASE)
-    running = asyncio.get_running_loop().create_task(other.sender.run())
-    await until(lambda: len(failing[0].asked) > 2)
-    failing[0]._before = ()
-    await until(lambda: bool(mail_server.letters))
-    running.cancel()
+    async with going_on(other.sender.run()):
+        await until(lambda: len(failing[0].asked) > 2)
+        failing[0]._before = ()
+        await until(lambda: bool(mail_server.letters))
 
 
 async def test_closing_waits_for_what_is_under_way(process: Process, mail_server: Post) -> None:

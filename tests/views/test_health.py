@@ -1,10 +1,13 @@
 """What machines ask."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from backends.file import FileBackend
 from webapp import app
 from webapp.notifications.sender import Sender
 from webapp.testing.site import Site, running
@@ -36,11 +39,12 @@ def test_a_mistake_of_ours_beside_the_requests_ends_nothing_else(
     """The letters of one account, say. It was a server that closed its backend, and went on to answer 503."""
     begun, told = Event(), list[str]()
 
-    async def run(sender: Sender) -> None:
+    async def run(sender: Sender) -> AsyncGenerator[float, None]:
         if not told:
             told.append("once")
             raise TypeError("somebody's letter")
         begun.set()
+        yield 60.0
 
     monkeypatch.setattr(Sender, "run", run)
     monkeypatch.setattr(app, "RETRY_EVERY", 0.01)
@@ -49,6 +53,45 @@ def test_a_mistake_of_ours_beside_the_requests_ends_nothing_else(
         assert site.visitor().client.get("/readyz").text == "ok\n"
     (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert (error.message, "somebody's letter" in str(error.exc_info)) == ("what goes on beside the requests begins anew", True)
+
+
+def test_what_goes_on_beside_the_requests_ends_what_it_is_at_before_the_server_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was cut off in the middle of a query, and the driver of MongoDB lost the connection that it was opening."""
+    begun, ended = Event(), Event()
+
+    async def slow(backend: FileBackend) -> int:
+        begun.set()
+        await asyncio.sleep(0.2)
+        ended.set()
+        return 1
+
+    monkeypatch.setattr(FileBackend, "size", slow)
+    with running(tmp_path):
+        assert begun.wait(5)
+        assert not ended.is_set()
+    assert ended.is_set()
+
+
+def test_what_never_ends_beside_the_requests_keeps_no_server_from_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = Event(), Event()
+
+    async def stuck(backend: FileBackend) -> int:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return 1
+
+    monkeypatch.setattr(FileBackend, "size", stuck)
+    monkeypatch.setattr(app, "GRACE", 0.05)
+    with running(tmp_path):
+        assert begun.wait(5)
+    assert ended.is_set()
 
 
 def test_there_is_no_page_of_counts_unless_the_deployer_set_its_secret(keystead: Site) -> None:

@@ -4,10 +4,9 @@ All of them stand on one record, the site's own, so that they are changed in one
 and checked with the accounts.
 """
 
-import asyncio
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -82,12 +81,15 @@ class Apps:
                     return Place(app, origin, address.removeprefix(origin))
         return None
 
-    async def run(self, backend: Backend) -> None:
-        """Read them again and again, so that `last` is not old. While the backend cannot, they stay as they were."""
+    async def run(self, backend: Backend) -> AsyncGenerator[float, None]:
+        """Read them again and again, so that `last` is not old. While the backend cannot, they stay as they were.
+
+        Gives the seconds until it goes on, each time.
+        """
         while True:
             with suppress(Unavailable):
                 await self.read(backend)
-            await asyncio.sleep(LOOK_EVERY)
+            yield LOOK_EVERY
 
     def forget(self) -> None:
         """Read them again at the next request: for whoever changes them in this process."""

@@ -10,9 +10,10 @@ import asyncio
 import logging
 import secrets
 import string
+import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from itertools import accumulate
 
 from backends.protocol import Backend, Unavailable
@@ -22,7 +23,9 @@ from webapp.accounts import damage, limits, passwords
 from webapp.accounts.foreign_hashes import ForeignHash
 
 EVERY, WHERE_NONE_WAS = 3600.0, 86400.0
-"""Seconds between two counts, and where all hashes were ours. One of a kind that was not counted makes it due at once."""
+"""Seconds between two counts, and where all hashes were ours. One of a kind that was not counted makes it due."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks at whether it is."""
 AGAIN_IN = 60.0
 """Seconds to the next attempt, where the backend could not."""
 PAGE = 500
@@ -46,7 +49,7 @@ class Census:
         self._ends: list[float] = []
         """Where the share of each kind ends, between 0 and 1; behind the last one are hashes of ours."""
         self._met: dict[str, ForeignHash] = {}
-        self._due = asyncio.Event()
+        self._is_due = False
 
     def like(self, name: str) -> ForeignHash | None:
         """What a name that nobody has is checked against; None for what costs as much as ours."""
@@ -59,10 +62,10 @@ class Census:
         met = passwords.foreign(password_hash) if password_hash else None
         if met and met.kind not in self._counted and len(self._counted) < MAX_KINDS:
             self._met[met.kind] = met
-            self._due.set()
+            self._is_due = True
 
-    async def run(self, backend: Backend) -> None:
-        """Count, again and again."""
+    async def run(self, backend: Backend) -> AsyncGenerator[float, None]:
+        """Count, again and again. Gives the seconds until it goes on, each time."""
         while True:
             try:
                 await self.take(backend)
@@ -70,15 +73,14 @@ class Census:
             except Unavailable as unavailable:
                 log.warning("accounts not counted: %s", unavailable)
                 wait = AGAIN_IN
-            try:
-                async with asyncio.timeout(wait):
-                    await self._due.wait()
-            except TimeoutError:
-                pass
+            again_at = time.monotonic() + wait
+            yield LOOK_EVERY
+            while not self._is_due and time.monotonic() < again_at:
+                yield LOOK_EVERY
 
     async def take(self, backend: Backend) -> None:
         """Count the accounts, or as many of them as are enough."""
-        self._due.clear()
+        self._is_due = False
         found, counts, total = dict[str, ForeignHash](), Counter[str](), 0
         async for account in _sample(backend):
             total += 1

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -73,14 +73,14 @@ class Sender:
         """The account, and whether the code that was mailed is one that was sent before. NotSent otherwise."""
         return await verification.send(ctx, self.mailer, account, session_id, purpose, email)
 
-    async def run(self) -> None:
-        """Look for what is due, again and again."""
+    async def run(self) -> AsyncGenerator[float, None]:
+        """Look for what is due, again and again. Gives the seconds until it goes on, each time."""
         while True:
             try:
                 await self.look()
             except Unavailable as unavailable:
                 log.warning("no look for letters: %s", unavailable)
-            await asyncio.sleep(LOOK_EVERY)
+            yield LOOK_EVERY
 
     async def look(self) -> None:
         """Take what is due, and send it. Returns once the last of it is being sent. One account's trouble is no other's."""
