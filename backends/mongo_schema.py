@@ -7,6 +7,7 @@ number moves on after it. Until the last one the database is refused to whoever 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
+from typing import Annotated
 
 import msgspec
 import pymongo
@@ -31,6 +32,10 @@ INDEXES: dict[str, list[IndexModel]] = {
     "attempts": [IndexModel("resets_at", expireAfterSeconds=int(EXPIRE_AFTER.total_seconds()))],
 }
 """None is unique but `_id`: on a cluster no other could be. (`keystead` holds what the database says of itself.)"""
+
+
+class _Schema(msgspec.Struct, frozen=True):
+    version: Annotated[int, msgspec.Meta(ge=1)]
 
 
 async def prepare(db: Database, *, migrate: bool) -> list[str]:
@@ -61,7 +66,10 @@ async def _schema(db: Database) -> int:
             raise
         text = "MongoDB refuses the username or the password in the address, or gives it no rights here."
         raise IncompatibleStore(text) from None
-    return 0 if found is None else int(found["version"])
+    try:
+        return 0 if found is None else msgspec.convert(found, _Schema, strict=False).version
+    except msgspec.ValidationError as error:
+        raise IncompatibleStore(f"The document schema of {db.name}.keystead is none as it stands: {error}.") from None
 
 
 def _check(db: Database, schema: int, migrate: bool) -> None:

@@ -505,6 +505,18 @@ async def test_a_newer_schema_is_refused(backend_url: str, backend: MongoBackend
             await question(backend_url)
 
 
+@pytest.mark.parametrize("version", [None, "two", -1, 0, 2.5, [2]])
+async def test_a_schema_that_somebody_has_damaged_is_refused_and_named(
+    backend_url: str, backend: MongoBackend, raw: Raw, version: object
+) -> None:
+    await raw.keystead.update_one({"_id": "schema"}, {"$set": {"version": version}})
+    for question in (MongoBackend.open, MongoBackend.migrate):
+        with pytest.raises(IncompatibleStore, match=r"document schema of .*`\$\.version`"):
+            await question(backend_url)
+    await raw.keystead.update_one({"_id": "schema"}, {"$set": {"version": float(len(mongo_schema.MIGRATIONS))}})
+    await (await MongoBackend.open(backend_url)).close()  # as some shells write a number
+
+
 async def test_an_older_schema_is_refused_until_it_is_migrated(
     backend_url: str, backend: MongoBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
