@@ -4,14 +4,13 @@ A document holds the fields of its record under their own names, and beside them
 never holds anything else that a record would need: whoever decodes one gets the record as it was committed.
 """
 
-import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from bson import ObjectId
+from bson import ObjectId, Regex
 from pymongo import UpdateOne
 
 from backends.protocol import Damaged, KeyTaken, UsernameTaken, credentials, due_at, fold
@@ -113,7 +112,7 @@ BESIDE = list(Stored.__struct_fields__)
 LISTED = ["folded", "claims", "mark", "version", "reserved"]
 """The fields that `may_list` looks at; and the mark."""
 IS_PLACE: Document = {"reserved": {"$exists": True}, "version": {"$exists": False}}
-NO_NAME: Document = {"$not": re.compile("^name:")}
+NO_NAME: Document = {"$not": Regex("^name:")}
 """As `claims`: those that nobody is found by, and that are no list."""
 
 
