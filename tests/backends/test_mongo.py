@@ -495,6 +495,11 @@ async def test_only_attempts_expire_by_the_servers_clock_and_later_than_clocks_d
     assert expiries == {"attempts": 3600}
 
 
+def test_the_oldest_server_that_the_docs_name_is_the_oldest_that_the_driver_speaks_to() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backends.md").read_text()
+    assert f"Needs MongoDB {pymongo.common.MIN_SUPPORTED_SERVER_VERSION} or newer." in page
+
+
 # the schema
 
 
