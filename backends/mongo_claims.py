@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from bson import ObjectId
 from pymongo import ASCENDING
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, WriteError
 
 from backends.mongo_connection import TRIES, Database
 from backends.mongo_documents import LISTED, Document, claim_document, holders, is_shared, may_list
@@ -79,6 +79,9 @@ class Claims:
                 await self._claims.update_one({"_id": claim}, {"$addToSet": {"holders": holder}}, upsert=True)
             except DuplicateKeyError:  # two first ones at once: now there is one to update
                 continue
+            except WriteError:
+                await self.holders([claim])  # raises Damaged, if that is why
+                raise
             return
         raise Unavailable("Too many others are writing the same.")
 
