@@ -119,6 +119,7 @@ def test_everything_that_must_be_pressed_lies_above_the_fold(new_visit: NewVisit
         expect(page.get_by_role("button", name="Try again")).to_be_focused()
         above_the_fold(page, "Try again")
         page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name=TOUCH)).to_be_visible()
     page.goto(f"{site.url}/logon/key")
     above_the_fold(page, "Use my key")
 
