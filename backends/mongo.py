@@ -120,7 +120,7 @@ class MongoBackend:
             for account in readable(page, _whole, damaged):
                 yield account
             last = page[-1]["folded"]
-        list(readable(await self._nameless(), _whole, damaged))  # which none of them is
+        list(readable(await self._nameless(), _whole, damaged))  # each is named as damaged, and none is whole
 
     @or_unavailable
     async def _named_after(self, folded: str) -> list[Document]:

@@ -101,8 +101,9 @@ async def _lifespan(settings: Settings, counted: Metrics) -> AsyncIterator[dict[
                 "apps": apps,
             }
             stopping.set()
-            tasks.cancel_scope.deadline = anyio.current_time() + GRACE
+            ends_at = anyio.current_time() + GRACE
             await sender.close()
+            tasks.cancel_scope.deadline = ends_at
         with suppress(Unavailable):
             await rotation.mark(backend, settings.secret_keys[0])
     finally:

@@ -12,7 +12,7 @@ from backends.file import FileBackend
 from backends.protocol import Backend, Unavailable
 from backends.records import Account, App, Proof
 from tests.accounts.samples import DAY, MINUTE, NOW, SECOND, SETTINGS, account, act, key, logged_on, settings
-from tests.notifications.post import going_on, until
+from tests.waiting import going_on, until
 from webapp.accounts import apps, identities
 from webapp.accounts.apps import Apps
 from webapp.accounts.context import Context

@@ -10,7 +10,7 @@ from backends.protocol import Backend, OnDamaged, Unavailable
 from backends.records import Account
 from tests.accounts.conftest import Stored
 from tests.foreign import MADE
-from tests.notifications.post import going_on, until
+from tests.waiting import going_on, until
 from webapp.accounts import census, identities, passwords
 from webapp.accounts.census import Census
 from webapp.accounts.commits import change

@@ -1,7 +1,7 @@
 """A post office on loopback: a real SMTP server, which can be closed, refuse letters, or be slow."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -59,33 +59,6 @@ class Post:
         assert isinstance(letter, EmailMessage)
         self.letters.append(letter)
         return "250 OK"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Return once that is so."""
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("that did not come about")
-
-
-@asynccontextmanager
-async def going_on(work: AsyncGenerator[float, None]) -> AsyncIterator[None]:
-    """What goes on beside the requests, until the block is left."""
-
-    async def go_on() -> None:
-        async for pause in work:
-            await asyncio.sleep(pause)
-
-    task = asyncio.create_task(go_on())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        await work.aclose()
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import re
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,13 +14,14 @@ import pytest
 from msgspec.structs import replace
 
 from backends import transfer
-from backends.protocol import Backend, Unavailable
+from backends.protocol import Backend, OnDamaged, Unavailable
 from backends.records import Account, Notification
 from tests.accounts.samples import DAY, HOUR, MINUTE, NOW, SECOND, account, key
 from tests.accounts.samples import logged_on as with_session
 from tests.accounts.test_commits import Failing
 from tests.notifications.conftest import Process, Start, Time, quiet
-from tests.notifications.post import Post, going_on, until
+from tests.notifications.post import Post
+from tests.waiting import going_on, until
 from webapp.accounts import codes, commits, identities, keys, links, mislaying, owed, sessions
 from webapp.accounts.codes import Wrong
 from webapp.accounts.context import Act
@@ -535,6 +537,25 @@ async def test_closing_waits_no_longer_than_it_may_and_leaves_no_task_behind(
     ours = [task for task in asyncio.all_tasks() - before if "Sender" in str(task.get_coro())]
     assert ours == []
     assert len(await owing(process)) == 3
+
+
+async def test_a_look_that_goes_on_while_the_sender_closes_takes_nothing_from_other_senders(
+    process: Process, start: Start, mail_server: Post, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leased and could not send would have to wait for the end of the lease."""
+    await commits.change(quiet(process), await process.account(), owe_three)
+    time.move(owed.LEASE)
+    ask = process.ctx.backend.owing
+
+    async def closing(now: datetime, limit: int, *, damaged: OnDamaged) -> list[Account]:
+        due = await ask(now, limit, damaged=damaged)
+        await process.sender.close()
+        return due
+
+    monkeypatch.setattr(process.ctx.backend, "owing", closing)
+    await process.sender.look()
+    await (await start()).look()
+    assert len(mail_server.letters) == 3
 
 
 async def test_a_sender_that_is_closed_begins_nothing(process: Process, mail_server: Post) -> None:

@@ -55,43 +55,50 @@ def test_a_mistake_of_ours_beside_the_requests_ends_nothing_else(
     assert (error.message, "somebody's letter" in str(error.exc_info)) == ("what goes on beside the requests begins anew", True)
 
 
-def test_what_goes_on_beside_the_requests_ends_what_it_is_at_before_the_server_stops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("takes", "grace", "end"), [(0.2, app.GRACE, "ended"), (60.0, 0.05, "cut off")])
+def test_what_goes_on_beside_the_requests_has_some_seconds_to_end_what_it_is_at_when_the_server_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: float, grace: float, end: str
 ) -> None:
     """It was cut off in the middle of a query, and the driver of MongoDB lost the connection that it was opening."""
-    begun, ended = Event(), Event()
+    begun, ends = Event(), list[str]()
 
-    async def slow(backend: FileBackend) -> int:
-        begun.set()
-        await asyncio.sleep(0.2)
-        ended.set()
-        return 1
-
-    monkeypatch.setattr(FileBackend, "size", slow)
-    with running(tmp_path):
-        assert begun.wait(5)
-        assert not ended.is_set()
-    assert ended.is_set()
-
-
-def test_what_never_ends_beside_the_requests_keeps_no_server_from_stopping(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, ended = Event(), Event()
-
-    async def stuck(backend: FileBackend) -> int:
+    async def size(backend: FileBackend) -> int:
         begun.set()
         try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
+            await asyncio.sleep(takes)
+            ends.append("ended")
+        except asyncio.CancelledError:
+            ends.append("cut off")
+            raise
         return 1
 
-    monkeypatch.setattr(FileBackend, "size", stuck)
+    monkeypatch.setattr(FileBackend, "size", size)
+    monkeypatch.setattr(app, "GRACE", grace)
+    with running(tmp_path):
+        assert begun.wait(5)
+        assert ends == []
+    assert set(ends) == {end}
+
+
+def test_what_goes_on_beside_the_requests_takes_no_time_from_letters_when_the_server_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, sent = Event(), Event()
+
+    async def letter() -> None:
+        begun.set()
+        await asyncio.sleep(0.3)
+        sent.set()
+
+    async def run(sender: Sender) -> AsyncGenerator[float, None]:
+        sender.later(letter)
+        yield 60.0
+
+    monkeypatch.setattr(Sender, "run", run)
     monkeypatch.setattr(app, "GRACE", 0.05)
     with running(tmp_path):
         assert begun.wait(5)
-    assert ended.is_set()
+    assert sent.is_set()
 
 
 def test_there_is_no_page_of_counts_unless_the_deployer_set_its_secret(keystead: Site) -> None:

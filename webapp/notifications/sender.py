@@ -90,7 +90,7 @@ class Sender:
         for account in due:
             try:
                 async with self._room:  # so that nothing is leased long before it can be sent
-                    taken = await self._taken(account)
+                    taken = None if self._closed else await self._taken(account)
             except Unavailable as unavailable:
                 wait[str(unavailable)].append(account.id)
             except Exception:  # a mistake of ours
