@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import pymongo
 import pytest
-from bson import ObjectId
+from bson import ObjectId, Regex, decode, encode
 from msgspec.structs import replace
 from pymongo import AsyncMongoClient, MongoClient, monitoring
 from pymongo.asynchronous.collection import AsyncCollection
@@ -498,6 +498,12 @@ async def test_only_attempts_expire_by_the_servers_clock_and_later_than_clocks_d
     indexes = [(name, index) for name in found for index in found[name].values()]
     expiries = {name: index["expireAfterSeconds"] for name, index in indexes if "expireAfterSeconds" in index}
     assert expiries == {"attempts": 3600}
+
+
+def test_no_regular_expression_has_a_flag_that_only_some_servers_know() -> None:
+    """Python marks each that is compiled from text as Unicode, and FerretDB refuses that mark."""
+    sent = decode(encode({"claims": mongo_documents.NO_NAME}))
+    assert sent["claims"]["$not"] == Regex("^name:", 0)
 
 
 def test_the_oldest_server_that_the_docs_name_is_the_oldest_that_the_driver_speaks_to() -> None:
