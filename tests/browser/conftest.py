@@ -31,8 +31,6 @@ from tests.browser.live_site import Person, Site
 HERE = Path(__file__).parent
 SECONDS = 15
 """Until something is given up that comes at once on a machine that does nothing else."""
-LEFT = "htmx: htmx:error: NetworkError when attempting to fetch resource."
-"""What htmx says in Firefox of a request that was under way when its page was left."""
 expect.set_options(timeout=SECONDS * 1000)
 
 HOLD_TOUCHES = """(() => {
@@ -180,9 +178,6 @@ def _persist(page: Page) -> None:
 
 
 def _note(message: ConsoleMessage, wrong: list[str]) -> None:
-    """Errors on the console; an answer of 4xx is one for Chromium, and a page that was left for Firefox, and none for us.
-
-    If a request fails that matters, what it brings does not come, and its test says so.
-    """
-    if message.type == "error" and not message.text.startswith(("Failed to load resource", LEFT)):
+    """Errors on the console; an answer of 4xx is one for Chromium, and none for us."""
+    if message.type == "error" and not message.text.startswith("Failed to load resource"):
         wrong.append(message.text)
